@@ -1,0 +1,1 @@
+"""hw1_jax: deep vs. shallow, optimization and generalization, in JAX."""

@@ -1,0 +1,79 @@
+"""How long computations report progress and are made resumable, without knowing about files.
+
+A computation is a sequence of named loops. Each loop owns a state (a pytree of arrays) and a
+function that advances it by one chunk. `Monitor` just runs them; `runs.RunMonitor` also draws
+progress, appends metrics, saves the state between chunks and takes up a saved state again.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+State = TypeVar("State")
+
+
+class Chunk(NamedTuple):
+  """What one call of a loop's `advance` returns."""
+
+  state: Any  # pytree of arrays: all that the next chunk needs
+  done: int  # units done so far, counted from the start of the loop
+  finished: bool  # True ends the loop, whatever `done` says
+  records: list[dict]  # JSON-able, one line each in metrics.jsonl
+
+
+class NonFiniteError(ArithmeticError):
+  """Training met NaN or infinity; the message names where and what."""
+
+
+class Monitor:
+  """Runs loops and keeps nothing. The base of `runs.RunMonitor`, and enough for library use."""
+
+  def loop(
+    self,
+    name: str,
+    state: State,
+    advance: Callable[[State], Chunk],
+    *,
+    total: int,
+    unit: str = "epochs",
+  ) -> State:
+    """Returns the final state of `advance`, called until it says that it has finished.
+
+    Args:
+      name: unique within the experiment; a saved state is found again by it.
+      state: the start; must not depend on anything but the settings.
+      advance: state -> Chunk. Deterministic: the same state gives the same chunk.
+      total: the most units that the loop can take, for progress.
+      unit: what is counted.
+    """
+    finished = False
+    while not finished:
+      state, _, finished, _ = advance(state)
+    return state
+
+  def map(
+    self,
+    name: str,
+    function: Callable[[int], dict[str, Any]],
+    num_items: int,
+    *,
+    unit: str = "runs",
+  ) -> dict[str, Any]:
+    """Returns the stacked outputs (each [num_items, ...]) of function(0), function(1), ...
+
+    One item is one chunk of a `loop`, so an interrupted map goes on with the next item.
+    """
+    import numpy as np
+
+    def advance(state: dict[str, Any]) -> Chunk:
+      index = int(state["index"])
+      outputs = {key: np.asarray(value)[None] for key, value in function(index).items()}
+      previous = state["outputs"]
+      joined = {
+        key: np.concatenate([previous[key], value]) if key in previous else value
+        for key, value in outputs.items()
+      }
+      new_state = {"index": np.int64(index + 1), "outputs": joined}
+      return Chunk(new_state, index + 1, index + 1 >= num_items, [])
+
+    start = {"index": np.int64(0), "outputs": {}}
+    return self.loop(name, start, advance, total=num_items, unit=unit)["outputs"]

@@ -1,0 +1,147 @@
+"""Settings of an experiment: a frozen dataclass whose fields carry their own bounds and help.
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Config(Settings):
+      learning_rate: float = setting(1e-3, "Adam's learning rate; notebook", above=0)
+
+A wrong value raises `SettingError` with the flag, what it got and what it expects.
+"""
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Sequence
+from typing import Any
+
+
+class SettingError(ValueError):
+  """A setting out of its bounds: which flag, what it got, what is expected."""
+
+  def __init__(self, name: str, got: Any, expected: str):
+    super().__init__(f"--{name}: got {_show(got)}, expected {expected}")
+    self.name = name
+
+
+def setting(
+  default: Any,
+  help: str,
+  *,
+  minimum: float | None = None,
+  maximum: float | None = None,
+  above: float | None = None,
+  below: float | None = None,
+  choices: Sequence[str] | None = None,
+  nonempty: bool = True,
+  unique: bool = False,
+) -> Any:
+  """Returns a dataclass field. Bounds hold for the value, or for each entry of a tuple.
+
+  `minimum` and `maximum` are inclusive, `above` and `below` exclusive. `nonempty` and `unique`
+  concern tuples.
+  """
+  return dataclasses.field(
+    default=default,
+    metadata={
+      "help": help,
+      "minimum": minimum,
+      "maximum": maximum,
+      "above": above,
+      "below": below,
+      "choices": tuple(choices) if choices else None,
+      "nonempty": nonempty,
+      "unique": unique,
+    },
+  )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+  """Base of every experiment's Config; checks each field against its annotation and bounds."""
+
+  seed: int = setting(
+    0, "seed of every random stream; same seed, same bits", minimum=0, maximum=2**32 - 1
+  )
+
+  def __post_init__(self) -> None:
+    hints = field_types(type(self))
+    for field in dataclasses.fields(self):
+      value = _checked(field, hints[field.name], getattr(self, field.name))
+      object.__setattr__(self, field.name, value)
+
+  def require(self, condition: bool, name: str, expected: str) -> None:
+    """Raises SettingError for the field `name` unless `condition` holds."""
+    if not condition:
+      raise SettingError(name, getattr(self, name), expected)
+
+
+def field_types(cls: type) -> dict[str, Any]:
+  """Returns each field's resolved annotation."""
+  return typing.get_type_hints(cls)
+
+
+def scalar_type(annotation: Any) -> tuple[type, bool, bool]:
+  """Returns (scalar type, is a tuple, may be None) of an annotation such as tuple[int, ...]."""
+  optional = False
+  if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
+    (annotation,) = [a for a in typing.get_args(annotation) if a is not type(None)]
+    optional = True
+  if typing.get_origin(annotation) is tuple:
+    return typing.get_args(annotation)[0], True, optional
+  return annotation, False, optional
+
+
+def describe(field: dataclasses.Field) -> str:
+  """Returns the bounds of a field in words, such as 'above 0 and at most 1'."""
+  meta, parts = field.metadata, []
+  if meta.get("choices"):
+    parts.append("one of " + ", ".join(meta["choices"]))
+  for key, words in (("minimum", "at least"), ("above", "above"), ("maximum", "at most"),
+                     ("below", "below")):  # fmt: skip
+    if meta.get(key) is not None:
+      parts.append(f"{words} {meta[key]:g}" if abs(meta[key]) < 1e6 else f"{words} {meta[key]}")
+  return " and ".join(parts)
+
+
+def _checked(field: dataclasses.Field, annotation: Any, value: Any) -> Any:
+  kind, is_tuple, optional = scalar_type(annotation)
+  if value is None and optional:
+    return None
+  if not is_tuple:
+    return _checked_scalar(field, kind, value, value)
+  if isinstance(value, str) or not isinstance(value, Sequence):
+    raise SettingError(field.name, value, f"a list of {kind.__name__}")
+  entries = tuple(_checked_scalar(field, kind, entry, value) for entry in value)
+  if field.metadata.get("nonempty", True) and not entries:
+    raise SettingError(field.name, value, "at least one entry")
+  if field.metadata.get("unique") and len(set(entries)) < len(entries):
+    raise SettingError(field.name, value, "entries that differ from each other")
+  return entries
+
+
+def _checked_scalar(field: dataclasses.Field, kind: type, value: Any, shown: Any) -> Any:
+  if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    value = float(value)
+  if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+    raise SettingError(field.name, shown, names.get(kind, kind.__name__))
+  if kind is float and not math.isfinite(value):
+    raise SettingError(field.name, shown, "a finite number")
+  meta = field.metadata
+  if meta.get("choices") and value not in meta["choices"]:
+    raise SettingError(field.name, shown, describe(field))
+  if kind in (int, float) and (
+    (meta.get("minimum") is not None and value < meta["minimum"])
+    or (meta.get("maximum") is not None and value > meta["maximum"])
+    or (meta.get("above") is not None and value <= meta["above"])
+    or (meta.get("below") is not None and value >= meta["below"])
+  ):
+    raise SettingError(field.name, shown, describe(field))
+  return value
+
+
+def _show(value: Any) -> str:
+  if isinstance(value, list | tuple):
+    value = ",".join(str(entry) for entry in value)
+  text = repr(value) if isinstance(value, str) else str(value)
+  return text if len(text) <= 80 else text[:77] + "..."
