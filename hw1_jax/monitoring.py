@@ -8,6 +8,8 @@ progress, appends metrics, saves the state between chunks and takes up a saved s
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
+
 State = TypeVar("State")
 
 
@@ -18,6 +20,7 @@ class Chunk(NamedTuple):
   done: int  # units done so far, counted from the start of the loop
   finished: bool  # True ends the loop, whatever `done` says
   records: list[dict]  # JSON-able, one line each in metrics.jsonl
+  error: str | None = None  # a value that is not finite: where, what; ends the run
 
 
 class NonFiniteError(ArithmeticError):
@@ -44,10 +47,15 @@ class Monitor:
       advance: state -> Chunk. Deterministic: the same state gives the same chunk.
       total: the most units that the loop can take, for progress.
       unit: what is counted.
+
+    Raises:
+      NonFiniteError: a chunk carried an error.
     """
     finished = False
     while not finished:
-      state, _, finished, _ = advance(state)
+      state, _, finished, _, error = advance(state)
+      if error:
+        raise NonFiniteError(error)
     return state
 
   def map(
@@ -62,7 +70,6 @@ class Monitor:
 
     One item is one chunk of a `loop`, so an interrupted map goes on with the next item.
     """
-    import numpy as np
 
     def advance(state: dict[str, Any]) -> Chunk:
       index = int(state["index"])
@@ -75,5 +82,5 @@ class Monitor:
       new_state = {"index": np.int64(index + 1), "outputs": joined}
       return Chunk(new_state, index + 1, index + 1 >= num_items, [])
 
-    start = {"index": np.int64(0), "outputs": {}}
+    start: dict[str, Any] = {"index": np.int64(0), "outputs": {}}
     return self.loop(name, start, advance, total=num_items, unit=unit)["outputs"]

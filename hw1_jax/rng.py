@@ -18,3 +18,8 @@ def member_keys(seed: int, num_members: int) -> jax.Array:
   """Returns one key a member, [M]: member m's key depends on `seed` and m, never on M."""
   key = jax.random.key(seed)
   return jax.vmap(lambda m: jax.random.fold_in(key, m))(jax.numpy.arange(num_members))
+
+
+def streams(keys: jax.Array, name: str) -> jax.Array:
+  """Returns the stream `name` under each of `keys` [M]."""
+  return jax.vmap(lambda key: stream(key, name))(keys)

@@ -9,6 +9,7 @@ A wrong value raises `SettingError` with the flag, what it got and what it expec
 
 import dataclasses
 import math
+import re
 import types
 import typing
 from collections.abc import Sequence
@@ -32,13 +33,14 @@ def setting(
   above: float | None = None,
   below: float | None = None,
   choices: Sequence[str] | None = None,
+  pattern: tuple[str, str] | None = None,
   nonempty: bool = True,
   unique: bool = False,
 ) -> Any:
   """Returns a dataclass field. Bounds hold for the value, or for each entry of a tuple.
 
-  `minimum` and `maximum` are inclusive, `above` and `below` exclusive. `nonempty` and `unique`
-  concern tuples.
+  `minimum` and `maximum` are inclusive, `above` and `below` exclusive. `pattern` is a regular
+  expression for the whole text, and what it means in words. `nonempty` and `unique` concern tuples.
   """
   return dataclasses.field(
     default=default,
@@ -49,10 +51,15 @@ def setting(
       "above": above,
       "below": below,
       "choices": tuple(choices) if choices else None,
+      "pattern": pattern,
       "nonempty": nonempty,
       "unique": unique,
     },
   )
+
+
+# Shared by all experiments: which report's printed numbers and claims stand beside ours.
+REPORT: Any = setting("long", "whose numbers and claims to judge", choices=("long", "short"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -96,6 +103,8 @@ def describe(field: dataclasses.Field) -> str:
   meta, parts = field.metadata, []
   if meta.get("choices"):
     parts.append("one of " + ", ".join(meta["choices"]))
+  if meta.get("pattern"):
+    parts.append(meta["pattern"][1])
   for key, words in (("minimum", "at least"), ("above", "above"), ("maximum", "at most"),
                      ("below", "below")):  # fmt: skip
     if meta.get(key) is not None:
@@ -125,10 +134,14 @@ def _checked_scalar(field: dataclasses.Field, kind: type, value: Any, shown: Any
   if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
     names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
     raise SettingError(field.name, shown, names.get(kind, kind.__name__))
-  if kind is float and not math.isfinite(value):
+  if isinstance(value, float) and not math.isfinite(value):
     raise SettingError(field.name, shown, "a finite number")
   meta = field.metadata
+  if isinstance(value, int) and meta.get("maximum") is None and value > 2**31 - 1:
+    raise SettingError(field.name, shown, f"at most {2**31 - 1}")
   if meta.get("choices") and value not in meta["choices"]:
+    raise SettingError(field.name, shown, describe(field))
+  if meta.get("pattern") and not re.fullmatch(meta["pattern"][0], str(value)):
     raise SettingError(field.name, shown, describe(field))
   if kind in (int, float) and (
     (meta.get("minimum") is not None and value < meta["minimum"])

@@ -1,0 +1,214 @@
+"""The reports' networks as flax.linen modules, used through pure functions.
+
+A model is a frozen description; its parameters are a dict of dicts of arrays:
+
+    model = MLP((500, 10))
+    params = init(model, jax.random.key(0), (1, 784))   # {"dense_00": {"bias", "kernel"}, ...}
+    logits = apply(model, params, images)
+
+Layers are named in the order of the forward pass with two digits, so that the leaf order of
+`pytrees.ravel` is that of the layers: bias first, then the kernel, row-major [inputs, outputs].
+Both start uniform in +-1/sqrt(fan_in), PyTorch's default for Linear and Conv2d.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from hw1_jax import pytrees
+
+Params = Any
+
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+  "relu": nn.relu,
+  "leaky_relu": nn.leaky_relu,  # slope 0.01, PyTorch's default
+  "tanh": jnp.tanh,
+  "sigmoid": nn.sigmoid,
+}
+
+
+def uniform_fan_in(fan_in: int) -> Callable[..., jax.Array]:
+  """Returns an initializer: uniform in +-1/sqrt(fan_in), PyTorch's default for both leaves."""
+  bound = fan_in**-0.5
+
+  def initialize(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
+    return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+  return initialize
+
+
+class Dense(nn.Module):
+  """x W + b. With `batch_last`, x is [inputs, N] and the output [features, N]."""
+
+  features: int
+  batch_last: bool = False
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    fan_in = x.shape[0] if self.batch_last else x.shape[-1]
+    kernel = self.param("kernel", uniform_fan_in(fan_in), (fan_in, self.features), jnp.float32)
+    bias = self.param("bias", uniform_fan_in(fan_in), (self.features,), jnp.float32)
+    if self.batch_last:
+      return kernel.T @ x + bias[:, None]
+    return x @ kernel + bias
+
+
+class MLP(nn.Module):
+  """A fully connected network: `features` units a layer, the last one linear.
+
+  `batch_last` chooses the layout inside: with features x examples the small matrices of the
+  function-fitting nets are long rows, a step of the 571-parameter nets is then 2.5 times faster
+  on CPU. The function and its parameters are the same.
+  """
+
+  features: tuple[int, ...]
+  activation: str = "relu"
+  batch_last: bool = False
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    """Returns outputs [N, features[-1]] for x [N, ...]; each example is flattened."""
+    x = x.reshape(x.shape[0], -1)
+    x = x.T if self.batch_last else x
+    for i, features in enumerate(self.features):
+      x = Dense(features, self.batch_last, name=f"dense_{i:02d}")(x)
+      if i + 1 < len(self.features):
+        x = ACTIVATIONS[self.activation](x)
+    return x.T if self.batch_last else x
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvLayer:
+  """A convolution, stride 1, no padding, ReLU; then 2 x 2 max-pooling, stride 2, if `pool`."""
+
+  channels: int
+  kernel_size: int
+  pool: bool
+
+
+class Conv(nn.Module):
+  """The parameters of one ConvLayer and its plain form, for [N, H, W, C]."""
+
+  layer: ConvLayer
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    layer, inputs = self.layer, x.shape[-1]
+    size = layer.kernel_size
+    initialize = uniform_fan_in(size * size * inputs)
+    kernel = self.param("kernel", initialize, (size, size, inputs, layer.channels), jnp.float32)
+    bias = self.param("bias", initialize, (layer.channels,), jnp.float32)
+    x = jax.lax.conv_general_dilated(
+      x, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    x = nn.relu(x + bias)
+    return nn.max_pool(x, (2, 2), (2, 2)) if layer.pool else x
+
+
+class CNN(nn.Module):
+  """Convolutions, then dense layers with ReLU between; the last one, `num_classes` units, linear.
+
+  `dropout_after` holds the indices of the dense layers whose output is dropped out in training
+  (the long report's notebook: after the first dense layer of CNN-1 only).
+  """
+
+  conv_layers: tuple[ConvLayer, ...]
+  dense_features: tuple[int, ...]
+  num_classes: int = 10
+  dropout_after: tuple[int, ...] = ()
+  dropout_rate: float = 0.25
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    """Returns logits [N, num_classes] for images [N, H, W, C] in [0, 1]."""
+    for i, layer in enumerate(self.conv_layers):
+      x = Conv(layer, name=f"conv_{i:02d}")(x)
+    x = x.reshape(x.shape[0], -1)
+    for i, features in enumerate(self.dense_features):
+      x = nn.relu(Dense(features, name=f"dense_{i:02d}")(x))
+      if i in self.dropout_after:
+        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+    return Dense(self.num_classes, name=f"dense_{len(self.dense_features):02d}")(x)
+
+
+def init(model: nn.Module, key: jax.Array, input_shape: Sequence[int]) -> Params:
+  """Returns fresh parameters, float32, for inputs of `input_shape` (with the example axis)."""
+  return model.init(key, jnp.zeros(tuple(input_shape), jnp.float32))["params"]
+
+
+def apply(model: nn.Module, params: Params, x: jax.Array, **options: Any) -> jax.Array:
+  """Returns the model's outputs [N, ...]; options `train` and `rngs` as the module takes them."""
+  return cast(jax.Array, model.apply({"params": params}, x, **options))
+
+
+def ravelled(
+  model: nn.Module, keys: jax.Array, input_shape: Sequence[int]
+) -> tuple[Callable[[jax.Array, jax.Array], jax.Array], jax.Array]:
+  """Returns (forward, start): the model as a function of one vector, and M fresh vectors [M, P].
+
+  forward(vector [P], x [N, ...]) is `apply` with the parameters that `pytrees.ravel` made the
+  vector of; start[m] is drawn from keys[m].
+  """
+  example = jax.eval_shape(lambda key: init(model, key, input_shape), keys[0])
+  zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), example)
+  unravel = pytrees.ravel(zeros)[1]
+  start = jax.vmap(lambda key: pytrees.ravel(init(model, key, input_shape))[0])(keys)
+
+  def forward(vector: jax.Array, x: jax.Array) -> jax.Array:
+    return apply(model, unravel(vector), x)
+
+  return forward, start
+
+
+def count_parameters(model: nn.Module, input_shape: Sequence[int]) -> int:
+  """Returns the number of parameters; nothing is computed."""
+  shapes = jax.eval_shape(lambda key: init(model, key, input_shape), jax.random.key(0))
+  return pytrees.size(shapes)
+
+
+# How architectures are written in flags: (regular expression, meaning).
+WIDTHS = (
+  r"[1-9][0-9]{0,4}(-[1-9][0-9]{0,4}){0,49}",
+  "hidden widths joined by '-', such as 10-18-15-4",
+)
+_CONV = r"([1-9][0-9]{0,3})k([1-9][0-9]?)(p?)"
+_DENSE = r"([1-9][0-9]{0,4})(d?)"
+CONVOLUTIONS = (
+  f"{_CONV}(?:-{_CONV}){{0,19}}/(?:{_DENSE}(?:-{_DENSE}){{0,19}})?",
+  "convolutions/dense layers such as 10k4p-20k4p/50d-100",
+)
+
+
+def parse_widths(text: str) -> tuple[int, ...]:
+  """Returns the hidden widths of '5-10-5', in order. ValueError for what is not WIDTHS."""
+  if not re.fullmatch(WIDTHS[0], text):
+    raise ValueError(f"got {text!r}, expected {WIDTHS[1]}")
+  return tuple(int(width) for width in text.split("-"))
+
+
+def parse_cnn(text: str, *, num_classes: int = 10, dropout_rate: float = 0.25) -> CNN:
+  """Returns the CNN of a text such as '10k4p-20k4p/50d-100'.
+
+  Before the slash the convolutions: 10 channels, kernel 4, `p` for pooling after it. Behind it the
+  hidden dense layers: 50 units, `d` for dropout after it. ValueError for anything else.
+  """
+  if not re.fullmatch(CONVOLUTIONS[0], text):
+    raise ValueError(f"got {text!r}, expected {CONVOLUTIONS[1]}")
+  convs, _, dense = text.partition("/")
+  conv_layers = tuple(
+    ConvLayer(int(channels), int(size), bool(pool))
+    for channels, size, pool in re.findall(_CONV, convs)
+  )
+  dense_layers = re.findall(_DENSE, dense)
+  return CNN(
+    conv_layers=conv_layers,
+    dense_features=tuple(int(features) for features, _ in dense_layers),
+    num_classes=num_classes,
+    dropout_after=tuple(i for i, (_, drop) in enumerate(dense_layers) if drop),
+    dropout_rate=dropout_rate,
+  )

@@ -1,0 +1,55 @@
+"""The reports' optimizers: optax chains that equal PyTorch's, L2 term included.
+
+PyTorch adds `weight_decay * theta` to the gradient before the optimizer sees it (not decoupled).
+tests/test_optimizers.py holds tables of PyTorch's values.
+"""
+
+import jax
+import optax
+
+NAMES = ("adam", "rmsprop", "sgd")
+
+Rate = float | jax.Array
+
+
+def adam(learning_rate: Rate, weight_decay: Rate = 0.0) -> optax.GradientTransformation:
+  """Returns `torch.optim.Adam(lr, weight_decay)`: betas 0.9 and 0.999, eps 1e-8 outside the root.
+
+  g <- g + wd theta;  m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2
+  theta <- theta - lr m_hat / (sqrt(v_hat) + eps), with m_hat = m / (1 - b1^t), v_hat alike
+  (Kingma and Ba, 2015).
+  """
+  return optax.chain(optax.add_decayed_weights(weight_decay), optax.adam(learning_rate))
+
+
+def rmsprop(learning_rate: Rate, weight_decay: Rate = 0.0) -> optax.GradientTransformation:
+  """Returns `torch.optim.RMSprop(lr, weight_decay)`: alpha 0.99, eps 1e-8 outside the root.
+
+  g <- g + wd theta;  v <- alpha v + (1 - alpha) g^2;  theta <- theta - lr g / (sqrt(v) + eps)
+  """
+  return optax.chain(
+    optax.add_decayed_weights(weight_decay),
+    optax.rmsprop(learning_rate, decay=0.99, eps=1e-8, eps_in_sqrt=False, initial_scale=0.0),
+  )
+
+
+def sgd(
+  learning_rate: Rate, weight_decay: Rate = 0.0, *, momentum: float = 0.0
+) -> optax.GradientTransformation:
+  """Returns `torch.optim.SGD(lr, momentum, weight_decay)`, dampening 0, not Nesterov.
+
+  g <- g + wd theta;  b <- momentum b + g;  theta <- theta - lr b
+  """
+  return optax.chain(
+    optax.add_decayed_weights(weight_decay), optax.sgd(learning_rate, momentum or None)
+  )
+
+
+def make_optimizer(
+  name: str, learning_rate: Rate, weight_decay: Rate = 0.0
+) -> optax.GradientTransformation:
+  """Returns the optimizer called `name`, one of NAMES; ValueError for another name."""
+  factories = {"adam": adam, "rmsprop": rmsprop, "sgd": sgd}
+  if name not in factories:
+    raise ValueError(f"optimizer: got {name!r}, expected one of {', '.join(NAMES)}")
+  return factories[name](learning_rate, weight_decay)

@@ -1,0 +1,201 @@
+"""The monitor that makes runs resumable: progress, metrics.jsonl, checkpoints, signals.
+
+A checkpoint is one file: a magic line, the SHA-256 of the rest, msgpack. Nothing is ever unpickled.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from flax import serialization
+from tqdm import tqdm
+
+from hw1_jax.monitoring import Chunk, Monitor, NonFiniteError, State
+from hw1_jax.runs import RunFolder, cannot_write, jsonable, write_bytes
+
+CHECKPOINT_SECONDS = 20.0  # at most this much work is done twice after a kill; our choice
+LOG_SECONDS = 30.0  # between progress lines where there is no terminal
+_MAGIC = b"hw1_jax checkpoint 1\n"
+
+
+class Interrupted(Exception):
+  """Ctrl-C or SIGTERM: the state is saved. `code` is the exit code, 128 + signal."""
+
+  def __init__(self, signum: int):
+    super().__init__(signal.Signals(signum).name)
+    self.code = 128 + signum
+
+
+def pack_checkpoint(content: dict[str, Any]) -> bytes:
+  """Returns a checkpoint file's bytes: a magic line, the SHA-256 of the rest, msgpack."""
+  payload = serialization.msgpack_serialize(content)
+  return _MAGIC + hashlib.sha256(payload).digest() + payload
+
+
+def unpack_checkpoint(raw: bytes) -> dict[str, Any]:
+  """Returns the content of a checkpoint file; ValueError when it is damaged or foreign."""
+  start = len(_MAGIC) + 32
+  if raw[: len(_MAGIC)] != _MAGIC:
+    raise ValueError("not a checkpoint of this program")
+  if hashlib.sha256(raw[start:]).digest() != raw[len(_MAGIC) : start]:
+    raise ValueError("its checksum does not match")
+  return serialization.msgpack_restore(raw[start:])
+
+
+def restore(target: Any, saved: Any) -> Any:
+  """Returns `saved` in the structure of `target`; entries of a dict may have come since."""
+  if isinstance(target, dict):
+    return {k: restore(target[k], v) if k in target else v for k, v in saved.items()}
+  return serialization.from_state_dict(target, saved)
+
+
+class RunMonitor(Monitor):
+  """A Monitor that shows progress, appends metrics and checkpoints between chunks.
+
+  After SIGINT or SIGTERM the chunk under way is finished and saved, then `Interrupted` is raised.
+  """
+
+  def __init__(self, folder: RunFolder, title: str, *, seconds: float = CHECKPOINT_SECONDS):
+    self.folder, self.title, self.interval = folder, title, seconds
+    self.loops: dict[str, Any] = {}
+    self.earlier_seconds = 0.0
+    self.started = self.last_save = time.monotonic()
+    self.last_line = 0.0
+    self.signum: int | None = None
+    self._metrics_path = folder.path / "metrics.jsonl"
+    self._metrics_bytes = 0
+    self._load()
+
+  @property
+  def seconds(self) -> float:
+    """Seconds of work so far, over all attempts."""
+    return self.earlier_seconds + time.monotonic() - self.started
+
+  def _load(self) -> None:
+    for name in ("checkpoint.msgpack", "checkpoint.previous.msgpack"):
+      path = self.folder.path / name
+      try:
+        content = unpack_checkpoint(path.read_bytes())
+      except FileNotFoundError:
+        continue
+      except (ValueError, OSError) as error:
+        self.say(f"{path} cannot be used ({error}); looking for an earlier state")
+        continue
+      size = self._metrics_path.stat().st_size if self._metrics_path.exists() else 0
+      if size < content["metrics_bytes"]:
+        self.say(f"{self._metrics_path} is shorter than {name} says; looking for an earlier state")
+        continue
+      self.loops = content["loops"]
+      self.earlier_seconds = content["seconds"]
+      self._metrics_bytes = content["metrics_bytes"]
+      self.say(f"going on from {path}")
+      break
+    try:
+      with open(self._metrics_path, "ab") as file:
+        file.truncate(self._metrics_bytes)
+    except OSError as error:
+      raise cannot_write(self._metrics_path, error) from None
+
+  def save(self) -> None:
+    """Writes the checkpoint; the one before stays as checkpoint.previous.msgpack."""
+    content = {
+      "loops": self.loops,
+      "seconds": self.seconds,
+      "metrics_bytes": self._metrics_bytes,
+    }
+    path = self.folder.path / "checkpoint.msgpack"
+    raw = pack_checkpoint(content)
+    try:
+      if path.exists():
+        os.replace(path, path.with_name("checkpoint.previous.msgpack"))
+    except OSError as error:
+      raise cannot_write(path, error) from None
+    write_bytes(path, raw)
+    self.last_save = time.monotonic()
+
+  def loop(
+    self,
+    name: str,
+    state: State,
+    advance: Callable[[State], Chunk],
+    *,
+    total: int,
+    unit: str = "epochs",
+  ) -> State:
+    """Runs a loop as `Monitor.loop` does, from the saved state where there is one."""
+    saved = self.loops.get(name)
+    done, finished = 0, False
+    if saved is not None:
+      state = restore(state, saved["state"])
+      done, finished = int(saved["done"]), bool(saved["finished"])
+    bar = tqdm(
+      total=total,
+      initial=done,
+      desc=f"{self.title}: {name}",
+      unit=f" {unit}",
+      disable=None,
+      leave=False,
+      dynamic_ncols=True,
+    )
+    first, begun = done, time.monotonic()
+    with bar:
+      while not finished:
+        state, now, finished, records, error = advance(state)
+        bar.update(now - done)
+        done = now
+        self._append(records)
+        if error:
+          raise NonFiniteError(error)
+        self._log(name, first, done, total, unit, begun)
+        due = time.monotonic() - self.last_save >= self.interval
+        if finished or due or self.signum:
+          tree = serialization.to_state_dict(jax.device_get(state))
+          self.loops[name] = {"state": tree, "done": done, "finished": finished}
+        if due or self.signum:
+          self.save()
+        if self.signum:
+          raise Interrupted(self.signum)
+    return state
+
+  def discard(self) -> None:
+    """Removes the checkpoints of a finished run; its results stand."""
+    for name in ("checkpoint.msgpack", "checkpoint.previous.msgpack"):
+      (self.folder.path / name).unlink(missing_ok=True)
+
+  def _append(self, records: list[dict]) -> None:
+    lines = "".join(json.dumps(jsonable(record)) + "\n" for record in records).encode()
+    try:
+      with open(self._metrics_path, "ab") as file:
+        file.write(lines)
+    except OSError as error:
+      raise cannot_write(self._metrics_path, error) from None
+    self._metrics_bytes += len(lines)
+
+  def _log(self, name: str, first: int, done: int, total: int, unit: str, begun: float) -> None:
+    now = time.monotonic()
+    if sys.stderr.isatty() or now - max(self.last_line, begun, self.started) < LOG_SECONDS:
+      return
+    self.last_line = now
+    left = (now - begun) / max(done - first, 1) * (total - done)
+    self.say(f"{name}: {done} of {total} {unit}, at most {left:.0f} s left")
+
+  def say(self, text: str) -> None:
+    """Prints one line of progress on stderr."""
+    print(f"{self.title}: {text}", file=sys.stderr, flush=True)
+
+  def catch_signals(self) -> None:
+    """Lets SIGINT and SIGTERM end the run after the chunk under way; a second one ends it now."""
+
+    def handle(signum: int, frame: Any) -> None:
+      self.signum = signum
+      signal.signal(signum, signal.SIG_DFL)
+      self.say("stopping after this step; once more to stop at once")
+
+    for signum in (signal.SIGINT, signal.SIGTERM):
+      signal.signal(signum, handle)

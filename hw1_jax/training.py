@@ -1,0 +1,263 @@
+"""Training on images: a jitted step, an epoch as one scan, several members at once, [M].
+
+A member has its own parameters and random streams; see `fitting` for full-batch training with a
+stop rule.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import linen as nn
+
+from hw1_jax import data, evaluation, losses, models, parallel, pytrees, rng
+from hw1_jax.monitoring import Chunk, Monitor
+
+PyTree = Any
+
+
+class TrainState(NamedTuple):
+  """What one training carries from step to step."""
+
+  params: PyTree
+  opt_state: PyTree
+  epoch: jax.Array  # int32 []: epochs done
+
+
+def init_state(params: PyTree, optimizer: optax.GradientTransformation) -> TrainState:
+  """Returns the state before the first step."""
+  return TrainState(params, optimizer.init(params), jnp.zeros((), jnp.int32))
+
+
+# (params, images uint8 [B, H, W, C], labels [B], weights [B], dropout key)
+# -> ({"loss", "accuracy"} sums over the batch's examples, gradient of the mean loss)
+Gradients = Callable[..., tuple[dict[str, jax.Array], PyTree]]
+
+
+def make_gradients(model: nn.Module) -> Gradients:
+  """Returns the cross-entropy's gradient on one minibatch; masked examples (weight 0) drop out."""
+
+  def gradients(
+    params: PyTree,
+    images: jax.Array,
+    labels: jax.Array,
+    weights: jax.Array,
+    key: jax.Array,
+  ) -> tuple[dict[str, jax.Array], PyTree]:
+    def mean_loss(params: PyTree) -> tuple[jax.Array, jax.Array]:
+      inputs = data.as_float(images)
+      logits = models.apply(model, params, inputs, train=True, rngs={"dropout": key})
+      return losses.cross_entropy(logits, labels, weights), logits
+
+    (loss, logits), gradient = jax.value_and_grad(mean_loss, has_aux=True)(params)
+    hits = jnp.sum(losses.hits(logits, labels) * weights)
+    return {"loss": loss * jnp.sum(weights), "accuracy": hits}, gradient
+
+  return gradients
+
+
+def epoch_batches(
+  key: jax.Array, num_examples: int, batch_size: int
+) -> tuple[jax.Array, jax.Array]:
+  """Returns (indices int32 [S, B], weights float32 [S, B]) of one shuffled epoch.
+
+  Every example comes once. The last batch is short where B does not divide N, as PyTorch's
+  loaders have it; it is filled up with example 0 at weight 0.
+  """
+  num_steps = -(-num_examples // batch_size)
+  order = jax.random.permutation(key, jnp.arange(num_examples, dtype=jnp.int32))
+  padding = num_steps * batch_size - num_examples
+  indices = jnp.concatenate([order, jnp.zeros(padding, jnp.int32)])
+  weights = (jnp.arange(num_steps * batch_size) < num_examples).astype(jnp.float32)
+  return indices.reshape(num_steps, batch_size), weights.reshape(num_steps, batch_size)
+
+
+def make_epoch(
+  gradients: Gradients,
+  optimizer: optax.GradientTransformation,
+  batch_size: int,
+  *,
+  snapshot_interval: int | None = None,
+  gradient_norm: bool = False,
+) -> Callable[..., tuple[TrainState, dict[str, jax.Array]]]:
+  """Returns `(images, labels, state, key) -> (state, info)`: one epoch of one training.
+
+  `info` holds "loss" and "accuracy", the running means over the epoch's examples, each measured
+  before its step's update. With `gradient_norm` also "gradient_norm", the mean over steps of the
+  2-norm of the minibatch gradient. With `snapshot_interval`, "snapshots" [K, P] holds the
+  ravelled parameters after every that many steps of the epoch and after its last step.
+  """
+
+  def epoch(
+    images: jax.Array, labels: jax.Array, state: TrainState, key: jax.Array
+  ) -> tuple[TrainState, dict[str, jax.Array]]:
+    num_examples = images.shape[0]
+    key = jax.random.fold_in(key, state.epoch)
+    indices, weights = epoch_batches(rng.stream(key, "shuffle"), num_examples, batch_size)
+    num_steps = indices.shape[0]
+    step_keys = jax.random.split(rng.stream(key, "dropout"), num_steps)
+
+    def step(
+      carry: tuple[PyTree, PyTree, dict[str, jax.Array]], batch: tuple[jax.Array, ...]
+    ) -> tuple[tuple[PyTree, PyTree, dict[str, jax.Array]], None]:
+      params, opt_state, totals = carry
+      rows, mask, step_key = batch
+      sums, gradient = gradients(params, images[rows], labels[rows], mask, step_key)
+      if gradient_norm:
+        sums = {**sums, "gradient_norm": pytrees.norm(gradient)}
+      totals = jax.tree.map(jnp.add, totals, sums)
+      updates, opt_state = optimizer.update(gradient, opt_state, params)
+      return (optax.apply_updates(params, updates), opt_state, totals), None
+
+    names = ("loss", "accuracy", "gradient_norm") if gradient_norm else ("loss", "accuracy")
+    totals = {name: jnp.float32(0) for name in names}
+    carry = (state.params, state.opt_state, totals)
+    batches = (indices, weights, step_keys)
+    snapshots = []
+    if snapshot_interval:
+      whole = num_steps // snapshot_interval
+      split = whole * snapshot_interval
+
+      def segment(carry: Any, part: Any) -> tuple[Any, jax.Array]:
+        carry, _ = jax.lax.scan(step, carry, part)
+        return carry, pytrees.ravel(carry[0])[0]
+
+      grouped = jax.tree.map(
+        lambda a: a[:split].reshape(whole, snapshot_interval, *a.shape[1:]), batches
+      )
+      carry, vectors = jax.lax.scan(segment, carry, grouped)
+      snapshots.append(vectors)
+      batches = jax.tree.map(lambda a: a[split:], batches)
+    if batches[0].shape[0]:
+      carry, _ = jax.lax.scan(step, carry, batches)
+      if snapshot_interval:
+        snapshots.append(pytrees.ravel(carry[0])[0][None])
+    params, opt_state, totals = carry
+    counts = {"loss": num_examples, "accuracy": num_examples, "gradient_norm": num_steps}
+    info = {name: total / counts[name] for name, total in totals.items()}
+    if snapshots:
+      info["snapshots"] = jnp.concatenate(snapshots)
+    return TrainState(params, opt_state, state.epoch + 1), info
+
+  return epoch
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageTraining:
+  """What defines a training on images besides the data, the members and the streams."""
+
+  model: nn.Module
+  optimizer: optax.GradientTransformation
+  batch_size: int
+  num_epochs: int
+  gradient_norm: bool = False  # record the mean minibatch gradient norm
+  evaluate_train: bool = False  # evaluate the training set exactly after every epoch, too
+  snapshot_epochs: int | None = None  # keep the parameters after every that many epochs
+  snapshot_steps: int | None = None  # keep the parameters after every that many steps
+
+
+class ImageResult(NamedTuple):
+  """M trainings on images, E epochs."""
+
+  params: PyTree  # leaves [M, ...]
+  initial_params: PyTree  # leaves [M, ...]
+  history: dict[str, np.ndarray]  # each [M, E]; accuracies in [0, 1], losses in nats
+  snapshots: np.ndarray | None  # [M, S, P] ravelled parameters
+
+
+def train_images(
+  monitor: Monitor,
+  name: str,
+  task: ImageTraining,
+  images: data.ImageData,
+  keys: jax.Array,
+  *,
+  train_labels: np.ndarray | None = None,
+  initial_params: PyTree | None = None,
+) -> ImageResult:
+  """Trains M members of one model on an image set and evaluates each after every epoch.
+
+  Args:
+    monitor: progress and resume.
+    name: of the loop, unique within the experiment.
+    task: model, optimizer, batch size, length.
+    images: the data set.
+    keys: [M] one random key a member; streams "init", "shuffle" and "dropout" come from it.
+    train_labels: [M, N] or [N] labels to train on in place of the data set's.
+    initial_params: leaves [M, ...] to start from; by default drawn from stream "init".
+
+  Returns:
+    History "train_loss" and "train_accuracy" (running means over the epoch, as the reports
+    print), "test_loss" and "test_accuracy" (exact, after the epoch), with `evaluate_train` also
+    "exact_train_loss" and "exact_train_accuracy", with `gradient_norm` "gradient_norm".
+
+  Raises:
+    NonFiniteError: a running loss was NaN or infinite, with run, epoch and value.
+  """
+  input_shape = (1, *images.train_images.shape[1:])
+  if initial_params is None:
+    initial_params = jax.vmap(
+      lambda key: models.init(task.model, rng.stream(key, "init"), input_shape)
+    )(keys)
+  num_members = keys.shape[0]
+  train_set, test_set = jnp.asarray(images.train_images), jnp.asarray(images.test_images)
+  given = images.train_labels if train_labels is None else train_labels
+  labels = jnp.broadcast_to(jnp.asarray(given), (num_members, train_set.shape[0]))
+  test_labels = jnp.broadcast_to(jnp.asarray(images.test_labels), (num_members, len(test_set)))
+  run_epoch = make_epoch(
+    make_gradients(task.model),
+    task.optimizer,
+    task.batch_size,
+    snapshot_interval=task.snapshot_steps,
+    gradient_norm=task.gradient_norm,
+  )
+  run_epochs = parallel.map_members(run_epoch, num_shared=1)
+  evaluate = parallel.map_members(evaluation.make_evaluate(task.model), num_shared=1)
+
+  def advance(state: dict[str, Any]) -> Chunk:
+    train, info = run_epochs(train_set, labels, state["train"], keys)
+    measured: dict[str, Any] = {f"train_{key}": info[key] for key in ("loss", "accuracy")}
+    if task.gradient_norm:
+      measured["gradient_norm"] = info["gradient_norm"]
+    evaluations = [("test", test_set, test_labels)]
+    if task.evaluate_train:
+      evaluations.append(("exact_train", train_set, labels))
+    for prefix, inputs, targets in evaluations:
+      means = evaluate(inputs, targets, train.params)
+      measured |= {f"{prefix}_{key}": value for key, value in means.items()}
+    measured = {key: np.asarray(value)[:, None] for key, value in measured.items()}
+    done = int(np.asarray(train.epoch)[0])
+    history = {
+      key: np.concatenate([state["history"].get(key, value[:, :0]), value], axis=1)
+      for key, value in measured.items()
+    }
+    snapshots = dict(state["snapshots"])
+    if task.snapshot_steps:
+      snapshots[str(done)] = np.asarray(info["snapshots"])
+    elif task.snapshot_epochs and done % task.snapshot_epochs == 0:
+      vectors = jax.vmap(lambda params: pytrees.ravel(params)[0])(train.params)
+      snapshots[str(done)] = np.asarray(vectors)[:, None]
+    record = {"phase": name, "epoch": done}
+    record |= {key: value[:, 0].tolist() for key, value in measured.items()}
+    finite = np.isfinite(measured["train_loss"][:, 0])
+    error = None
+    if not finite.all():
+      m = int(np.argmin(finite))
+      error = (
+        f"{name}, run {m}: the training loss is {measured['train_loss'][m, 0]} at epoch {done}"
+      )
+    new_state = {"train": train, "history": history, "snapshots": snapshots}
+    return Chunk(new_state, done, done >= task.num_epochs, [record], error)
+
+  start = jax.vmap(lambda params: init_state(params, task.optimizer))(initial_params)
+  state: dict[str, Any] = {"train": start, "history": {}, "snapshots": {}}
+  state = monitor.loop(name, state, advance, total=task.num_epochs, unit="epochs")
+  snapshots = None
+  if state["snapshots"]:
+    in_order = sorted(state["snapshots"].items(), key=lambda item: int(item[0]))
+    snapshots = np.concatenate([vectors for _, vectors in in_order], axis=1)
+  return ImageResult(state["train"].params, initial_params, dict(state["history"]), snapshots)
