@@ -187,7 +187,19 @@ def execute(
 ) -> None:
   """Runs, or goes on with, an experiment in its folder and writes all of its files."""
   images = load_images(config, options) if experiment.uses_images else None
-  folder.open(dataclasses.asdict(config), overwrite=options["overwrite"])
+  with folder.hold(dataclasses.asdict(config), overwrite=options["overwrite"]):
+    execute_held(experiment, config, images, folder, options, argv)
+
+
+def execute_held(
+  experiment: Experiment,
+  config: Any,
+  images: data.ImageData | None,
+  folder: runs.RunFolder,
+  options: dict[str, Any],
+  argv: Sequence[str],
+) -> None:
+  """What `execute` does once the folder is its own."""
   if folder.finished():
     print(f"{experiment.name}: finished before, in {folder.path}; --overwrite runs it anew")
     return
@@ -224,7 +236,6 @@ def execute(
   provenance["checksums"] = {"result.npz": checksum}
   runs.write_json(provenance_path, provenance)
   monitor.discard()
-  folder.close()
   print(f"{experiment.name}: {monitor.seconds:.0f} s, results in {folder.path}")
 
 

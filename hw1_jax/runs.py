@@ -22,8 +22,9 @@ import socket
 import subprocess
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import jax
 import numpy as np
@@ -112,7 +113,7 @@ def read_result(path: Path, kind: type) -> Any:
   """Returns the NamedTuple `kind` from an .npz; RunError when it is missing, damaged or foreign."""
   arrays: dict[str, Any] = {}
   try:
-    with np.load(path, allow_pickle=False) as file:
+    with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
       for name in file.files:
         field, _, key = name.partition("/")
         if key:
@@ -142,10 +143,10 @@ class RunFolder:
 
   def __init__(self, path: Path):
     self.path = path
-    self._lock: Any = None
 
-  def open(self, config: dict[str, Any], *, overwrite: bool) -> None:
-    """Creates or takes up the folder and locks it.
+  @contextlib.contextmanager
+  def hold(self, config: dict[str, Any], *, overwrite: bool) -> Iterator[None]:
+    """Creates or takes up the folder, and keeps other processes out while the context lasts.
 
     Raises:
       RunError: it cannot be written, another process holds it, or it holds a run with other
@@ -153,27 +154,32 @@ class RunFolder:
     """
     try:
       self.path.mkdir(parents=True, exist_ok=True)
-      self._lock = open(self.path / ".lock", "a+")  # noqa: SIM115 held until close()
+      lock = open(self.path / ".lock", "a+")  # noqa: SIM115 closed below
     except OSError as error:
       raise cannot_write(self.path, error) from None
+    with lock:  # closing the file gives the lock back, however the process ends
+      self._take(lock)
+      if overwrite:
+        self._clear()
+      config_path = self.path / "config.json"
+      if config_path.exists():
+        self._refuse_other_config(read_json(config_path), jsonable(config))
+      else:
+        write_json(config_path, config)
+      yield
+
+  def _take(self, lock: IO[str]) -> None:
     try:
-      fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-      self._lock.seek(0)
-      holder = self._lock.read().strip() or "an unknown process"
+      lock.seek(0)
+      holder = lock.read().strip() or "an unknown process"
       raise RunError(
         f"{self.path} is in use by {holder}; wait for it or choose another --workdir"
       ) from None
-    self._lock.truncate(0)
-    self._lock.write(f"host {socket.gethostname()}, process {os.getpid()}")
-    self._lock.flush()
-    if overwrite:
-      self._clear()
-    config_path = self.path / "config.json"
-    if config_path.exists():
-      self._refuse_other_config(read_json(config_path), jsonable(config))
-    else:
-      write_json(config_path, config)
+    lock.truncate(0)
+    lock.write(f"host {socket.gethostname()}, process {os.getpid()}")
+    lock.flush()
 
   def _refuse_other_config(self, old: Any, new: dict[str, Any]) -> None:
     if not isinstance(old, dict):
@@ -236,11 +242,6 @@ class RunFolder:
       raise cannot_write(folder, error) from None
     for name, rows in tables.items():
       write_csv(folder / f"{name}.csv", rows)
-
-  def close(self) -> None:
-    """Releases the lock."""
-    if self._lock:
-      self._lock.close()
 
 
 def usable_cores() -> int:

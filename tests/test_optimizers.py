@@ -1,0 +1,44 @@
+"""The optimizers equal PyTorch's, from a table made with PyTorch itself."""
+
+import json
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from hw1_jax import optimizers
+
+TABLE = json.loads(
+  pathlib.Path(__file__).with_name("tables").joinpath("pytorch_optimizers.json").read_text()
+)
+
+
+def gradient(theta):
+  a, b, c = (jnp.asarray(TABLE[k], jnp.float32) for k in "abc")
+  return a * theta**3 + b * theta - c
+
+
+@pytest.mark.parametrize("case", sorted(TABLE["cases"]))
+def test_fifty_steps_equal_pytorch(case):
+  options = dict(TABLE["cases"][case]["options"])
+  make = getattr(optimizers, case.split("_")[0])
+  momentum = {"momentum": options["momentum"]} if "momentum" in options else {}
+  optimizer = make(options["lr"], options["weight_decay"], **momentum)
+  theta = jnp.asarray(TABLE["start"], jnp.float32)
+  state = optimizer.init(theta)
+  step = jax.jit(lambda t, s: optimizer.update(gradient(t), s, t))
+  expected = {int(k): v for k, v in TABLE["cases"][case]["theta"].items()}
+  for i in range(1, max(expected) + 1):
+    updates, state = step(theta, state)
+    theta = optax.apply_updates(theta, updates)
+    if i in expected:
+      # 5e-6: float32 rounding over 50 steps; theta is of order 1.
+      np.testing.assert_allclose(theta, expected[i], rtol=0, atol=5e-6, err_msg=f"step {i}")
+
+
+def test_make_optimizer_refuses_unknown_names():
+  with pytest.raises(ValueError, match="got 'adamw', expected one of adam, rmsprop, sgd"):
+    optimizers.make_optimizer("adamw", 1e-3)

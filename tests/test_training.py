@@ -1,0 +1,141 @@
+"""Minibatch training: every example once an epoch, exact masked batches, exact evaluation."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from hw1_jax import data, evaluation, losses, models, optimizers, pytrees, rng, training
+from hw1_jax.monitoring import Monitor, NonFiniteError
+
+MODEL = models.MLP((8, 10))
+
+
+@pytest.fixture(scope="module")
+def images():
+  return data.subset(data.load_images("digits"), 103, 57)
+
+
+def task(**options):
+  defaults = {"batch_size": 20, "num_epochs": 2}
+  rate = options.pop("rate", 1e-2)
+  return training.ImageTraining(MODEL, optimizers.adam(rate), **{**defaults, **options})
+
+
+def test_an_epoch_has_every_example_once():
+  indices, weights = training.epoch_batches(jax.random.key(0), 103, 20)
+  assert indices.shape == weights.shape == (6, 20)
+  assert sorted(np.asarray(indices)[np.asarray(weights) == 1]) == list(range(103))
+  assert weights.sum() == 103
+  assert weights[:5].all()
+  other, _ = training.epoch_batches(jax.random.key(1), 103, 20)
+  assert (indices != other).any()
+
+
+def test_the_short_last_batch_is_its_own_mean(images):
+  """A masked batch gives the gradient of the mean over its own examples, as PyTorch has it."""
+  params = models.init(MODEL, jax.random.key(0), (1, 28, 28, 1))
+  batch, labels = images.train_images[:20], images.train_labels[:20]
+  mask = (np.arange(20) < 3).astype(np.float32)
+  gradients = training.make_gradients(MODEL)
+  sums, masked = gradients(params, batch, labels, mask, jax.random.key(0))
+
+  def mean_loss(p):
+    return losses.cross_entropy(models.apply(MODEL, p, data.as_float(batch[:3])), labels[:3])
+
+  value, expected = jax.value_and_grad(mean_loss)(params)
+  assert sums["loss"] / 3 == pytest.approx(float(value), rel=1e-5)
+  for a, b in zip(jax.tree.leaves(masked), jax.tree.leaves(expected)):
+    np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_training_equals_a_plain_loop(images):
+  keys = rng.member_keys(0, 2)
+  result = training.train_images(Monitor(), "t", task(), images, keys)
+  params = pytrees.member(result.initial_params, 1)
+  optimizer = optimizers.adam(1e-2)
+  state = optimizer.init(params)
+  for epoch in range(2):
+    key = rng.stream(jax.random.fold_in(keys[1], epoch), "shuffle")
+    indices, weights = training.epoch_batches(key, 103, 20)
+    total = 0.0
+    for rows, mask in zip(np.asarray(indices), np.asarray(weights)):
+      rows = rows[mask == 1]
+      x, y = data.as_float(images.train_images[rows]), images.train_labels[rows]
+      value, gradient = jax.value_and_grad(
+        lambda p, x=x, y=y: losses.cross_entropy(models.apply(MODEL, p, x), y)
+      )(params)
+      updates, state = optimizer.update(gradient, state, params)
+      params = optax.apply_updates(params, updates)
+      total += float(value) * len(rows)
+    assert result.history["train_loss"][1, epoch] == pytest.approx(total / 103, rel=1e-4)
+  for a, b in zip(jax.tree.leaves(pytrees.member(result.params, 1)), jax.tree.leaves(params)):
+    np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
+def test_members_do_not_depend_on_their_company(images):
+  keys = rng.member_keys(0, 3)
+  together = training.train_images(Monitor(), "t", task(), images, keys)
+  alone = training.train_images(Monitor(), "t", task(), images, keys[2:])
+  for a, b in zip(jax.tree.leaves(together.params), jax.tree.leaves(alone.params)):
+    np.testing.assert_array_equal(a[2], b[0])
+  first, second = (pytrees.ravel(pytrees.member(together.params, m))[0] for m in (0, 1))
+  assert (first != second).any()
+
+
+def test_own_labels_are_what_is_learned(images):
+  wrong = (images.train_labels + 1) % 10
+  options = task(num_epochs=120, evaluate_train=True)
+  result = training.train_images(
+    Monitor(), "t", options, images, rng.member_keys(0, 1), train_labels=wrong
+  )
+  assert result.history["exact_train_accuracy"][0, -1] > 0.9
+  assert result.history["test_accuracy"][0, -1] < 0.2
+
+
+def test_snapshots_are_the_parameters_on_the_way(images):
+  keys = rng.member_keys(0, 2)
+  by_step = training.train_images(Monitor(), "t", task(snapshot_steps=4), images, keys)
+  assert by_step.snapshots.shape == (2, 4, 784 * 8 + 8 + 80 + 10)  # steps 4 and 6 of both epochs
+  by_epoch = training.train_images(
+    Monitor(), "t", task(num_epochs=3, snapshot_epochs=2), images, keys
+  )
+  assert by_epoch.snapshots.shape[1] == 1
+  end = pytrees.ravel(pytrees.member(by_step.params, 0))[0]
+  np.testing.assert_array_equal(by_step.snapshots[0, -1], end)
+  np.testing.assert_allclose(by_epoch.snapshots[0, 0], end, atol=1e-6)
+
+
+def test_gradient_norm_is_the_mean_over_steps(images):
+  result = training.train_images(
+    Monitor(), "t", task(batch_size=103, num_epochs=1, gradient_norm=True), images,
+    rng.member_keys(0, 1),
+  )  # fmt: skip
+  params = pytrees.member(result.initial_params, 0)
+  gradient = jax.grad(
+    lambda p: losses.cross_entropy(
+      models.apply(MODEL, p, data.as_float(images.train_images)), images.train_labels
+    )
+  )(params)
+  assert result.history["gradient_norm"][0, 0] == pytest.approx(
+    float(pytrees.norm(gradient)), rel=1e-4
+  )
+
+
+def test_a_loss_that_is_not_finite_names_run_epoch_and_value(images):
+  with pytest.raises(NonFiniteError, match="t, run 0: the training loss is nan at epoch 1"):
+    training.train_images(Monitor(), "t", task(rate=1e38), images, rng.member_keys(0, 1))
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 57, 1000])
+def test_evaluation_is_exact_for_every_batch_size(images, batch_size):
+  params = models.init(MODEL, jax.random.key(0), (1, 28, 28, 1))
+  measure = jax.jit(evaluation.make_evaluate(MODEL, batch_size=batch_size))
+  means = measure(jnp.asarray(images.test_images), jnp.asarray(images.test_labels), params)
+  logits = np.asarray(models.apply(MODEL, params, data.as_float(images.test_images)), np.float64)
+  log_sum = np.log(np.exp(logits).sum(axis=1))
+  expected = np.mean(log_sum - logits[np.arange(57), images.test_labels])
+  assert float(means["loss"]) == pytest.approx(expected, rel=1e-5)
+  hits = logits.argmax(axis=1) == images.test_labels
+  assert float(means["accuracy"]) == pytest.approx(hits.mean(), abs=1e-6)
