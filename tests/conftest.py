@@ -1,0 +1,25 @@
+"""Shared by all tests: two CPU devices wherever no platform is asked for, and the real MNIST."""
+
+import os
+import pathlib
+
+import jax
+import pytest
+
+if "JAX_PLATFORMS" not in os.environ:
+  jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_num_cpu_devices", 2)
+
+SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def mnist_dir() -> pathlib.Path:
+  """The folder of MNIST's four original files; skips where there is none, but not on our CI."""
+  folder = pathlib.Path(os.environ.get("HW1_JAX_MNIST_DIR") or SHARED / "mnist")
+  if not (folder / "train-images-idx3-ubyte.gz").is_file():
+    reason = f"no MNIST files in {folder}; set HW1_JAX_MNIST_DIR to their folder"
+    if os.environ.get("CI") and SHARED.is_dir():
+      pytest.fail(reason)
+    pytest.skip(reason)
+  return folder

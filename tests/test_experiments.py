@@ -1,0 +1,154 @@
+"""Every experiment: its flagfiles, and a tiny run, twice, with equal bits, summary and figures."""
+
+import dataclasses
+import importlib
+import json
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from hw1_jax import cli, data, runs
+from hw1_jax.monitoring import Monitor
+from hw1_jax.settings import SettingError
+from hw1_jax.summary import FAILS, HOLDS, UNDECIDED
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+FLAGS = ROOT / "experiments" / "flags"
+
+# Settings that make each experiment a matter of seconds.
+TINY = {
+  "simulate_function": {"widths": ("3-3", "4-3", "5"), "learning_rate": (0.01,), "num_epochs": 30,
+                        "num_points": 20, "num_runs": 2},
+  "train_on_task": {"architectures": ("2k5p-2k5p/6d", "2k5p-2k5p/4-4", "3k5p/5"),
+                    "num_epochs": 2, "batch_size": 60},
+  "optimization_path": {"widths": "5-4", "num_runs": 3, "num_epochs": 4, "snapshot_epochs": 2,
+                        "batch_size": 60},
+  "gradient_norm": {"widths": "5", "num_epochs": 40, "num_runs": 2},
+  "minimal_ratio": {"widths": "4", "num_epochs": 30, "num_points": 20, "num_runs": 3},
+  "random_labels": {"widths": "8", "num_epochs": 3, "batch_size": 60, "num_runs": 2},
+  "parameter_count": {"widths": ("3", "6", "9"), "num_epochs": 2, "batch_size": 60, "num_runs": 2},
+  "interpolation": {"widths": "5", "num_alphas": 5, "num_runs": 2},
+  "sensitivity": {"widths": "5", "batch_sizes": (40, 60, 90), "num_epochs": 2, "num_runs": 2},
+}  # fmt: skip
+SMALL_DATA = {"dataset": "digits", "train_examples": 180, "test_examples": 60}
+
+
+def experiment(name):
+  return importlib.import_module(f"experiments.{name}").EXPERIMENT
+
+
+def tiny_config(name):
+  config = experiment(name).config
+  fields = {field.name for field in dataclasses.fields(config)}
+  return config(**{**{k: v for k, v in SMALL_DATA.items() if k in fields}, **TINY[name]})
+
+
+def run_tiny(name):
+  entry, config = experiment(name), tiny_config(name)
+  if entry.uses_images:
+    images = data.subset(
+      data.load_images(config.dataset), config.train_examples, config.test_examples
+    )
+    return entry.run(config, images, Monitor())
+  return entry.run(config, Monitor())
+
+
+def test_the_nine_experiments_are_there():
+  names = {path.stem for path in (ROOT / "experiments").glob("*.py")} - {"__init__"}
+  assert names == set(TINY)
+
+
+@pytest.mark.parametrize(
+  "path", sorted(FLAGS.glob("*/*.flags")), ids=lambda p: f"{p.parent.name}-{p.stem}"
+)
+def test_every_flagfile_builds_its_config(path, monkeypatch):
+  monkeypatch.chdir(ROOT)
+  name = path.stem
+  entry = experiment(name)
+  files = [path]
+  if path.parent.name == "quick":
+    files = [FLAGS / "long_report" / path.name, path]
+  for chosen in (files, files[:1]):
+    values = cli.define_flags(entry)
+    values(["x", *[f"--flagfile={file}" for file in chosen]])
+    options = values.flag_values_dict()
+    config = cli.parse_config(entry, options)
+    assert isinstance(config, entry.config)
+    assert options["workdir"] == f"results/{chosen[-1].parent.name}/{name}"
+    expected = "short" if chosen[-1].parent.name == "short_report" else "long"
+    assert config.report == expected
+
+
+@pytest.mark.parametrize("path", sorted(FLAGS.glob("long_report/*.flags")), ids=lambda p: p.stem)
+def test_every_long_flagfile_has_a_quick_overlay(path):
+  assert (FLAGS / "quick" / path.name).exists()
+
+
+def test_quick_overlays_need_no_download():
+  for path in FLAGS.glob("quick/*.flags"):
+    entry = experiment(path.stem)
+    assert ("--dataset=digits" in path.read_text().splitlines()) == entry.uses_images
+
+
+@pytest.mark.parametrize("name", sorted(TINY))
+def test_a_tiny_run_twice_gives_equal_bits_and_can_be_shown(name, tmp_path):
+  entry, config = experiment(name), tiny_config(name)
+  with jax.enable_x64(entry.x64):
+    first, second = run_tiny(name), run_tiny(name)
+  runs.write_result(tmp_path / "a.npz", first)
+  runs.write_result(tmp_path / "b.npz", second)
+  assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+  back = runs.read_result(tmp_path / "a.npz", entry.result)
+  summary = entry.summarize(config, back)
+  runs.write_json(tmp_path / "summary.json", dataclasses.asdict(summary))
+  content = json.loads((tmp_path / "summary.json").read_text())
+  assert content["numbers"]
+  assert content["findings"]
+  for claim in content["claims"]:
+    assert claim["verdict"] in (HOLDS, FAILS, UNDECIDED)
+    assert claim["evidence"]
+  figures = entry.draw(config, back)
+  assert figures
+  assert set(content["captions"]) == set(figures)
+  for name_, figure in figures.items():
+    assert isinstance(figure, Figure), name_
+    for axes in figure.axes:
+      if axes.has_data():
+        assert axes.get_xlabel() or axes.get_ylabel(), name_
+  for rows in content["tables"].values():
+    assert len({tuple(row) for row in rows}) == 1  # one header for all rows
+
+
+@pytest.mark.parametrize("name", ["simulate_function", "random_labels", "minimal_ratio"])
+def test_another_seed_gives_other_numbers(name):
+  entry = experiment(name)
+  with jax.enable_x64(entry.x64):
+    first = run_tiny(name)
+    other = dataclasses.replace(tiny_config(name), seed=1)
+    if entry.uses_images:
+      images = data.subset(data.load_images("digits"), 180, 60)
+      second = entry.run(other, images, Monitor())
+    else:
+      second = entry.run(other, Monitor())
+  assert runs_differ(first, second)
+
+
+def runs_differ(first, second):
+  for a, b in zip(first, second):
+    pairs = [(a[k], b[k]) for k in a] if isinstance(a, dict) else [(a, b)]
+    for x, y in pairs:
+      x, y = np.asarray(x), np.asarray(y)
+      if x.shape != y.shape or not np.array_equal(x, y, equal_nan=x.dtype.kind == "f"):
+        return True
+  return False
+
+
+@pytest.mark.parametrize("name", sorted(TINY))
+def test_bad_settings_are_setting_errors(name):
+  config = experiment(name).config
+  for field, value in (("seed", -1), ("num_runs", 0), ("num_epochs", 0)):
+    with pytest.raises(SettingError, match=f"--{field}"):
+      config(**{field: value})
