@@ -127,10 +127,10 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> None:
       return
     config = parse_config(experiment, options)
     folder = runs.RunFolder(Path(options["workdir"]))
+    set_up_jax(experiment.x64, options["num_devices"], options["compilation_cache_dir"])
     if options["figures_only"]:
       redraw(experiment, config, folder)
       return
-    set_up_jax(experiment.x64, options["num_devices"], options["compilation_cache_dir"])
     execute(experiment, config, folder, options, argv)
   except BrokenPipeError:  # the reader of our output has gone, as in `... --help | head`
     sys.stderr.close()

@@ -61,26 +61,31 @@ class Monitor:
   def map(
     self,
     name: str,
-    function: Callable[[int], dict[str, Any]],
+    function: Callable[[np.ndarray], dict[str, Any]],
     num_items: int,
     *,
+    batch_size: int = 1,
     unit: str = "runs",
-  ) -> dict[str, Any]:
-    """Returns the stacked outputs (each [num_items, ...]) of function(0), function(1), ...
+  ) -> dict[str, np.ndarray]:
+    """Returns the outputs of `function` for items 0, 1, ..., joined: each [num_items, ...].
 
-    One item is one chunk of a `loop`, so an interrupted map goes on with the next item.
+    `function` takes the indices of `batch_size` items, [B], and returns arrays [B, ...]; the last
+    batch is filled up with the last item, what is too much is dropped. One batch is one chunk of a
+    `loop`, so an interrupted map goes on with the next batch.
     """
 
     def advance(state: dict[str, Any]) -> Chunk:
-      index = int(state["index"])
-      outputs = {key: np.asarray(value)[None] for key, value in function(index).items()}
+      first = int(state["done"])
+      done = min(first + batch_size, num_items)
+      indices = np.minimum(np.arange(first, first + batch_size), num_items - 1)
+      outputs = {key: np.asarray(value)[: done - first] for key, value in function(indices).items()}
       previous = state["outputs"]
       joined = {
         key: np.concatenate([previous[key], value]) if key in previous else value
         for key, value in outputs.items()
       }
-      new_state = {"index": np.int64(index + 1), "outputs": joined}
-      return Chunk(new_state, index + 1, index + 1 >= num_items, [])
+      new_state = {"done": np.int64(done), "outputs": joined}
+      return Chunk(new_state, done, done >= num_items, [])
 
-    start: dict[str, Any] = {"index": np.int64(0), "outputs": {}}
+    start: dict[str, Any] = {"done": np.int64(0), "outputs": {}}
     return self.loop(name, start, advance, total=num_items, unit=unit)["outputs"]

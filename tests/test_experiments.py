@@ -98,28 +98,28 @@ def test_a_tiny_run_twice_gives_equal_bits_and_can_be_shown(name, tmp_path):
   entry, config = experiment(name), tiny_config(name)
   with jax.enable_x64(entry.x64):
     first, second = run_tiny(name), run_tiny(name)
-  runs.write_result(tmp_path / "a.npz", first)
-  runs.write_result(tmp_path / "b.npz", second)
-  assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-  back = runs.read_result(tmp_path / "a.npz", entry.result)
-  summary = entry.summarize(config, back)
-  runs.write_json(tmp_path / "summary.json", dataclasses.asdict(summary))
-  content = json.loads((tmp_path / "summary.json").read_text())
-  assert content["numbers"]
-  assert content["findings"]
-  for claim in content["claims"]:
-    assert claim["verdict"] in (HOLDS, FAILS, UNDECIDED)
-    assert claim["evidence"]
-  figures = entry.draw(config, back)
-  assert figures
-  assert set(content["captions"]) == set(figures)
-  for name_, figure in figures.items():
-    assert isinstance(figure, Figure), name_
-    for axes in figure.axes:
-      if axes.has_data():
-        assert axes.get_xlabel() or axes.get_ylabel(), name_
-  for rows in content["tables"].values():
-    assert len({tuple(row) for row in rows}) == 1  # one header for all rows
+    runs.write_result(tmp_path / "a.npz", first)
+    runs.write_result(tmp_path / "b.npz", second)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    back = runs.read_result(tmp_path / "a.npz", entry.result)
+    summary = entry.summarize(config, back)
+    runs.write_json(tmp_path / "summary.json", dataclasses.asdict(summary))
+    content = json.loads((tmp_path / "summary.json").read_text())
+    assert content["numbers"]
+    assert content["findings"]
+    for claim in content["claims"]:
+      assert claim["verdict"] in (HOLDS, FAILS, UNDECIDED)
+      assert claim["evidence"]
+    figures = entry.draw(config, back)
+    assert figures
+    assert set(content["captions"]) == set(figures)
+    for name_, figure in figures.items():
+      assert isinstance(figure, Figure), name_
+      for axes in figure.axes:
+        if axes.has_data():
+          assert axes.get_xlabel() or axes.get_ylabel(), name_
+    for rows in content["tables"].values():
+      assert len({tuple(row) for row in rows}) == 1  # one header for all rows
 
 
 @pytest.mark.parametrize("name", ["simulate_function", "random_labels", "minimal_ratio"])
