@@ -1,0 +1,365 @@
+"""Gradient norm, exact Hessians and their eigenvalues.
+
+`jax.hessian` of the loss over the ravelled parameters is the definition. `hessian` equals it for
+any loss over any pytree; `mlp_hessian` does so many times faster for fully connected networks with
+the mean squared error.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hw1_jax import pytrees
+
+PyTree = Any
+
+# Hessian-vector products computed together. Our choice: of 4 to 64 the fastest at 1501 parameters
+# and 300 points on 2 CPU cores, where 16 hidden layers of [300, 500] float64 leave the cache.
+CHUNK_SIZE = 16
+
+# Eigenvalues with |lambda| <= rtol * max|lambda| count as zero. Our choice: rounding leaves zeros
+# of about 1e-16 P max|lambda| in float64, three orders of magnitude below at 1501 parameters.
+ZERO_RTOL = 1e-10
+
+
+class Signs(NamedTuple):
+  """How many eigenvalues are positive, zero and negative; int arrays of the leading axes."""
+
+  positive: jax.Array
+  zero: jax.Array
+  negative: jax.Array
+
+
+class Spectrum(NamedTuple):
+  """The eigenvalues of a Hessian and what the homework asks of them."""
+
+  eigenvalues: jax.Array  # [P], ascending
+  signs: Signs  # at the tolerance `rtol`
+  minimal_ratio: jax.Array  # in [0, 1], at rtol 0: the assignment's plain `> 0`
+  minimal_ratio_at_rtol: jax.Array  # in [0, 1], at the tolerance `rtol`
+  rtol: jax.Array
+
+
+def gradient_norm(loss: Callable[[PyTree], jax.Array], params: PyTree) -> jax.Array:
+  """Returns ||grad loss(params)||_2 over all parameters, a scalar."""
+  return pytrees.norm(jax.grad(loss)(params))
+
+
+def hessian(
+  loss: Callable[[PyTree], jax.Array], params: PyTree, *, chunk_size: int = CHUNK_SIZE
+) -> jax.Array:
+  """Returns the exact Hessian of `loss` at `params`, [P, P], symmetric to the last bit.
+
+  Rows and columns are in the order of `pytrees.ravel`. Equals `jax.hessian` to 1e-10 relative in
+  float64. The gradient is linearized once (forward over reverse) and applied to the unit vectors,
+  `chunk_size` at a time, each chunk written into the one matrix in place: the memory is the matrix
+  plus a chunk, see `hessian_memory_bytes`. Works inside jit and inside loops.
+
+  Args:
+    loss: params -> scalar. Where JAX chooses a derivative (relu at 0), so does the Hessian.
+    params: any pytree of real arrays, all of one dtype if the dtype is to be kept.
+    chunk_size: Hessian-vector products at a time.
+
+  Raises:
+    ValueError: `chunk_size` is less than 1.
+  """
+  if chunk_size < 1:
+    raise ValueError(f"chunk_size: got {chunk_size}, expected at least 1")
+  theta, unravel = pytrees.ravel(params)
+  size = theta.size
+  chunk = min(chunk_size, size)
+  starts = jnp.minimum(jnp.arange(0, size, chunk), size - chunk)  # the last chunk may overlap
+  _, product = jax.linearize(jax.grad(lambda vector: loss(unravel(vector))), theta)
+
+  def rows(start: jax.Array) -> jax.Array:
+    units = start + jnp.arange(chunk)[:, None] == jnp.arange(size)
+    return jax.vmap(product)(units.astype(theta.dtype))
+
+  def fill(matrix: jax.Array, start: jax.Array) -> tuple[jax.Array, None]:
+    return jax.lax.dynamic_update_slice_in_dim(matrix, rows(start), start, 0), None
+
+  def symmetrize(matrix: jax.Array, start: jax.Array) -> tuple[jax.Array, None]:
+    across = jax.lax.dynamic_slice_in_dim(matrix, start, chunk, 0)
+    down = jax.lax.dynamic_slice_in_dim(matrix, start, chunk, 1)
+    mean = (across + down.T) / 2
+    matrix = jax.lax.dynamic_update_slice_in_dim(matrix, mean, start, 0)
+    return jax.lax.dynamic_update_slice_in_dim(matrix, mean.T, start, 1), None
+
+  matrix, _ = jax.lax.scan(fill, jnp.zeros((size, size), theta.dtype), starts)
+  return jax.lax.scan(symmetrize, matrix, starts)[0]
+
+
+def hessian_memory_bytes(
+  num_params: int, chunk_size: int = CHUNK_SIZE, dtype: Any = np.float64, *, activations: int = 0
+) -> int:
+  """Returns an estimate of what `hessian` holds at its peak, in bytes.
+
+  (P^2 + 4 C P + (4 C + 4) A) scalars: the matrix; four chunks of C rows; and, for the linearized
+  gradient, four values for each of the A activations, and as many again for each row of a chunk.
+  A = `activations` = N * (sum of the layers' widths) is the number of values that one evaluation
+  of the loss computes; 0 leaves this part out. Eigenvalues need about two further matrices.
+  """
+  scalars = num_params**2 + 4 * chunk_size * num_params + 4 * (chunk_size + 1) * activations
+  return scalars * np.dtype(dtype).itemsize
+
+
+def mlp_hessian(
+  params: dict[str, dict[str, jax.Array]],
+  activation: str | Callable[[jax.Array], jax.Array],
+  inputs: jax.Array,
+  targets: jax.Array,
+) -> jax.Array:
+  """Returns the exact Hessian of a fully connected network's mean squared error, [P, P], symmetric.
+
+  The loss is mean((f(inputs) - targets)^2) over the N examples and the D outputs; rows and columns
+  are in the order of `pytrees.ravel(params)`. Equals `jax.hessian` to 1e-10 relative in float64.
+
+  With z_l = W_l' a_{l-1} + b_l, a_l = phi(z_l) and delta_l = dL/dz_l, the entry of two weights
+  into unit o of layer l and unit p of layer m >= l is a sum over examples of products of
+
+      a_{l-1,i} a_{m-1,j}  d^2 L / dz_{l,o} dz_{m,p}
+      a_{l-1,i} delta_{m,p}  d a_{m-1,j} / dz_{l,o}
+
+  where the z are perturbed one layer at a time, and biases have a = 1 (so no second term). Each is
+  one matrix product over examples. The part (2/ND) J'J of d^2 L that is left when phi'' = 0 is
+  taken out and computed as one product of Jacobians, which is what makes wide layers cheap.
+
+  Memory: beside the result at most about 1.5 matrices, the Jacobian [P, N D], and for each pair of
+  hidden layers their widths' product times N (so not for two layers of thousands of units).
+
+  Args:
+    params: {"dense_00": {"bias": [out], "kernel": [in, out]}, "dense_01": ...}, names in order; the
+      last layer is linear.
+    activation: elementwise, as a function or by its name in `jax.nn`; twice differentiable by JAX.
+    inputs: [N, in].
+    targets: [N, D].
+
+  Raises:
+    ValueError: the shapes of inputs, targets and params do not fit together.
+  """
+  phi = getattr(jax.nn, activation) if isinstance(activation, str) else activation
+  layers = [params[name] for name in sorted(params)]
+  num_inputs, num_outputs = layers[0]["kernel"].shape[0], layers[-1]["kernel"].shape[1]
+  expected = (inputs.shape[0], num_inputs), (inputs.shape[0], num_outputs)
+  if (inputs.shape, targets.shape) != expected:
+    raise ValueError(
+      f"inputs, targets: got shapes {inputs.shape} and {targets.shape}, expected {expected[0]} and"
+      f" {expected[1]}"
+    )
+  network = _differentiate_network(layers, phi, inputs, targets)
+  jacobians = [  # [(1 + in) out, D N], the parameters of each layer in ravelled order
+    _outer(source, jacobian).reshape(-1, targets.size)
+    for source, jacobian in zip(network.inputs, network.jacobians)
+  ]
+  size = sum(rows.shape[0] for rows in jacobians)
+  matrix = jnp.zeros((size, size), inputs.dtype)
+  start = 0
+  for layer, rows in enumerate(jacobians):
+    gauss_newton = 2 / targets.size * (rows @ jnp.concatenate(jacobians[layer:]).T)
+    block = gauss_newton + _residual_rows(network, layer)
+    end = start + rows.shape[0]
+    diagonal, right = jnp.split(block, [rows.shape[0]], axis=1)
+    matrix = matrix.at[start:end, start:end].set((diagonal + diagonal.T) / 2)
+    matrix = matrix.at[start:end, end:].set(right)
+    matrix = matrix.at[end:, start:end].set(right.T)
+    start = end
+  return matrix
+
+
+class _Network(NamedTuple):
+  """A network's values and derivatives. Lists are by layer; examples are the last axis."""
+
+  kernels: list[jax.Array]  # [in, out]
+  inputs: list[jax.Array]  # [1 + in, N]: a_{l-1} below a row of ones, which the bias multiplies
+  slopes: list[jax.Array]  # [out, N]: phi'(z_l), hidden layers
+  bends: list[jax.Array] | None  # [out, N]: dL/da_l phi''(z_l), hidden layers; None if phi'' = 0
+  deltas: list[jax.Array]  # [out, N]: dL/dz_l
+  jacobians: list[jax.Array]  # [out, D, N]: df/dz_l
+
+
+def _differentiate_network(
+  layers: list[dict[str, jax.Array]],
+  activation: Callable[[jax.Array], jax.Array],
+  inputs: jax.Array,
+  targets: jax.Array,
+) -> _Network:
+  kernels = [layer["kernel"] for layer in layers]
+  first_derivative = jax.grad(activation)
+  second_derivative = jax.grad(first_derivative)
+  values, layer_inputs, slopes, seconds = inputs.T, [], [], []
+  for index, layer in enumerate(layers):
+    layer_inputs.append(jnp.concatenate([jnp.ones_like(values[:1]), values]))
+    pre_activation = _apply(layer["kernel"].T, values) + layer["bias"][:, None]
+    if index < len(layers) - 1:
+      values = activation(pre_activation)
+      slopes.append(_elementwise(first_derivative, pre_activation))
+      seconds.append(_elementwise(second_derivative, pre_activation))
+
+  num_outputs = targets.shape[1]
+  identity = jnp.eye(num_outputs, dtype=inputs.dtype)[:, :, None]
+  deltas = [2 / targets.size * (pre_activation - targets.T)]
+  jacobians = [jnp.broadcast_to(identity, (num_outputs, num_outputs, inputs.shape[0]))]
+  bends: list[jax.Array] = []
+  for kernel, slope, second in zip(kernels[:0:-1], slopes[::-1], seconds[::-1]):
+    back_propagated = _apply(kernel, deltas[0])
+    deltas.insert(0, back_propagated * slope)
+    bends.insert(0, back_propagated * second)
+    jacobians.insert(0, _apply(kernel, jacobians[0]) * slope[:, None])
+  is_curved = not _is_piecewise_linear(activation, inputs.dtype)
+  return _Network(kernels, layer_inputs, slopes, bends if is_curved else None, deltas, jacobians)
+
+
+def _residual_rows(network: _Network, layer: int) -> jax.Array:
+  """Returns the rows of `layer`, from its diagonal block on, of the Hessian less (2/ND) J'J."""
+  kernels, inputs, slopes, bends, deltas, _ = network
+  last = len(kernels) - 1
+  (_, units), source = kernels[layer].shape, inputs[layer]
+  diagonal = jnp.eye(units, dtype=source.dtype)
+
+  # Forward: d a_{m-1} / dz_l, [in, o, N], and dz_m / dz_l, [out, o, N], for m > l. The first of
+  # the inputs' is diagonal, slopes[l], and stays so: as a full array it would be the largest here.
+  input_tangents, tangents = {}, {}
+  for m in range(layer + 1, last + 1):
+    if m == layer + 1:
+      tangents[m] = kernels[m].T[:, :, None] * slopes[layer]
+    else:
+      input_tangents[m] = tangents[m - 1] * slopes[m - 1][:, None]
+      tangents[m] = _apply(kernels[m].T, input_tangents[m])
+  # Backward: the part of d^2 L / dz_m dz_l that phi'' makes in the layers from m on, but for the
+  # diagonal bends[l] of m = l.
+  curvatures: dict[int, jax.Array] = {}
+  if bends is not None:
+    for m in range(last - 1, layer - 1, -1):
+      terms = [tangents[m] * bends[m][:, None]] if m > layer else []
+      if m + 1 in curvatures:
+        terms.append(_apply(kernels[m + 1], curvatures[m + 1]) * slopes[m][:, None])
+      if terms:
+        curvatures[m] = sum(terms[1:], terms[0])
+
+  blocks = []
+  for m in range(layer, last + 1):
+    num_inputs, out = inputs[m].shape[0], kernels[m].shape[1]
+    block = jnp.zeros((source.shape[0], units, num_inputs, out), source.dtype)
+    if m == layer < last and bends is not None:  # i, j, o -> i, o, j, o
+      block += _gram(_outer(source, source), bends[m])[:, None] * diagonal[:, None]
+    if m > layer:
+      if m == layer + 1:  # i, p, o -> i, o, o, p
+        cross = _gram(_outer(source, deltas[m]), slopes[layer]).transpose(0, 2, 1)
+        cross = cross[:, :, None] * diagonal[:, :, None]
+      else:  # i, p, j, o -> i, o, j, p
+        cross = _gram(_outer(source, deltas[m]), input_tangents[m]).transpose(0, 3, 2, 1)
+      block += jnp.pad(cross, ((0, 0), (0, 0), (1, 0), (0, 0)))  # the bias's input is constant
+    if m in curvatures:  # i, j, p, o -> i, o, j, p
+      block += _gram(_outer(source, inputs[m]), curvatures[m]).transpose(0, 3, 1, 2)
+    blocks.append(block.reshape(source.shape[0] * units, num_inputs * out))
+  return jnp.concatenate(blocks, axis=1)
+
+
+def _is_piecewise_linear(activation: Callable[[jax.Array], jax.Array], dtype: Any) -> bool:
+  """Returns whether JAX sees without computing it that phi'' is 0. False only costs time."""
+  second_derivative = jax.make_jaxpr(jax.grad(jax.grad(activation)))(jnp.zeros((), dtype))
+  return getattr(second_derivative.jaxpr.outvars[0], "val", None) == 0  # only a literal has one
+
+
+def _elementwise(function: Callable[[jax.Array], jax.Array], values: jax.Array) -> jax.Array:
+  return jax.vmap(jax.vmap(function))(values)
+
+
+def _apply(matrix: jax.Array, values: jax.Array) -> jax.Array:
+  return jnp.tensordot(matrix, values, 1)
+
+
+def _outer(left: jax.Array, right: jax.Array) -> jax.Array:
+  """[a, N], [b, ..., N] -> [a, b, ..., N]."""
+  return left.reshape(-1, *(1,) * (right.ndim - 1), left.shape[-1]) * right
+
+
+def _gram(left: jax.Array, right: jax.Array) -> jax.Array:
+  """[..., N], [...', N] -> [..., ...']: one matrix product over the examples."""
+  examples = left.shape[-1]
+  product = left.reshape(-1, examples) @ right.reshape(-1, examples).T
+  return product.reshape(*left.shape[:-1], *right.shape[:-1])
+
+
+def eigenvalues(hessian: jax.Array, *, any_dtype: bool = False) -> jax.Array:
+  """Returns the eigenvalues of a symmetric matrix [..., P, P], ascending, [..., P].
+
+  LAPACK's symmetric solver, of the lower triangle. Outside jit on CPU it is NumPy's, which leaves
+  out the eigenvectors; `jnp.linalg.eigvalsh` computes them and throws them away (twice the time).
+
+  Args:
+    hessian: float64, since in float32 the signs of small eigenvalues are rounding.
+    any_dtype: True takes other types, for those who need no signs.
+
+  Raises:
+    TypeError: the matrix is not float64.
+    ValueError: it is not square.
+  """
+  _require_float64("hessian", hessian, any_dtype)
+  if hessian.ndim < 2 or hessian.shape[-1] != hessian.shape[-2]:
+    raise ValueError(f"hessian: got shape {hessian.shape}, expected [..., P, P]")
+  if isinstance(hessian, jax.core.Tracer) or jax.default_backend() != "cpu":
+    return jnp.linalg.eigvalsh(hessian, symmetrize_input=False)
+  return jnp.asarray(np.linalg.eigvalsh(np.asarray(hessian)))
+
+
+def count_signs(
+  eigenvalues: jax.Array, rtol: float = ZERO_RTOL, *, any_dtype: bool = False
+) -> Signs:
+  """Returns how many eigenvalues [..., P] are > t, within [-t, t], < -t; t = rtol max|lambda|.
+
+  Raises:
+    TypeError: the eigenvalues are not float64, and not `any_dtype`.
+    ValueError: `rtol` is negative.
+  """
+  _require_float64("eigenvalues", eigenvalues, any_dtype)
+  if rtol < 0:
+    raise ValueError(f"rtol: got {rtol}, expected at least 0")
+  tolerance = rtol * jnp.max(jnp.abs(eigenvalues), axis=-1, keepdims=True)
+  positive = jnp.sum(eigenvalues > tolerance, axis=-1)
+  negative = jnp.sum(eigenvalues < -tolerance, axis=-1)
+  return Signs(positive, eigenvalues.shape[-1] - positive - negative, negative)
+
+
+def minimal_ratio(
+  eigenvalues: jax.Array, rtol: float = 0.0, *, any_dtype: bool = False
+) -> jax.Array:
+  """Returns the fraction, in [0, 1], of the eigenvalues [..., P] that are > rtol max|lambda|.
+
+  rtol 0 is the assignment's definition. At exactly flat directions (dead ReLU units, the scaling
+  symmetry of each ReLU unit) it counts the signs of rounding errors: give both, and the counts.
+
+  Raises:
+    TypeError: the eigenvalues are not float64, and not `any_dtype`.
+    ValueError: `rtol` is negative.
+  """
+  return count_signs(eigenvalues, rtol, any_dtype=any_dtype).positive / eigenvalues.shape[-1]
+
+
+def spectrum(hessian: jax.Array, rtol: float = ZERO_RTOL, *, any_dtype: bool = False) -> Spectrum:
+  """Returns eigenvalues, counts of signs and both minimal ratios of a symmetric matrix [P, P].
+
+  Raises:
+    TypeError: the matrix is not float64, and not `any_dtype`.
+    ValueError: it is not square, or `rtol` is negative.
+  """
+  values = eigenvalues(hessian, any_dtype=any_dtype)
+  return Spectrum(
+    eigenvalues=values,
+    signs=count_signs(values, rtol, any_dtype=any_dtype),
+    minimal_ratio=minimal_ratio(values, any_dtype=any_dtype),
+    minimal_ratio_at_rtol=minimal_ratio(values, rtol, any_dtype=any_dtype),
+    rtol=jnp.asarray(rtol),
+  )
+
+
+def _require_float64(name: str, array: jax.Array, any_dtype: bool) -> None:
+  if array.dtype != np.float64 and not any_dtype:
+    raise TypeError(
+      f"{name}: got {array.dtype}, expected float64, since the signs of small eigenvalues would be"
+      f" rounding; set jax.config.update('jax_enable_x64', True) before making any array, or pass"
+      f" any_dtype=True"
+    )
