@@ -47,6 +47,13 @@ class FitState(NamedTuple):
   failed: jax.Array  # bool []: a loss was not finite
 
 
+def start_state(params: PyTree, optimizer: optax.GradientTransformation) -> FitState:
+  """Returns the state of one training before its first epoch."""
+  dtype = jax.tree.leaves(params)[0].dtype
+  no = jnp.asarray(False)
+  return FitState(init_state(params, optimizer), jnp.full(3, jnp.inf, dtype), no, no)
+
+
 class FitResult(NamedTuple):
   """M full-batch trainings."""
 
@@ -161,14 +168,6 @@ def fit(
     )
   )
 
-  def start(member: jax.Array) -> FitState:
-    return FitState(
-      init_state(member, optimizer),
-      jnp.full(3, jnp.inf, member.dtype),
-      jnp.asarray(False),
-      jnp.asarray(False),
-    )
-
   def advance(state: dict[str, Any]) -> Chunk:
     before = np.asarray(state["fit"].train.epoch)
     fitted, new = jax.device_get(chunk(state["fit"], *batches))
@@ -190,7 +189,10 @@ def fit(
     done = num_epochs if finished else int(np.max(np.where(fitted.converged, 0, after)))
     return Chunk({"fit": fitted, "history": history}, done, finished, [record], error)
 
-  state = {"fit": jax.device_get(jax.jit(jax.vmap(start))(params)), "history": {}}
+  state = {
+    "fit": jax.device_get(jax.jit(jax.vmap(lambda p: start_state(p, optimizer)))(params)),
+    "history": {},
+  }
   state = monitor.loop(name, state, advance, total=num_epochs, unit="epochs")
   fitted = state["fit"]
   return FitResult(

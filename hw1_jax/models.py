@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from hw1_jax import pytrees
+from hw1_jax import convolution, pytrees
 
 Params = Any
 
@@ -92,17 +92,20 @@ class ConvLayer:
 
 
 class Conv(nn.Module):
-  """The parameters of one ConvLayer and its plain form, for [N, H, W, C]."""
+  """One ConvLayer in either form: "lax" for [N, H, W, C], "matmul" for [C, H, W, N]."""
 
   layer: ConvLayer
+  form: str
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    layer, inputs = self.layer, x.shape[-1]
-    size = layer.kernel_size
+    layer = self.layer
+    inputs, size = x.shape[-1 if self.form == "lax" else 0], layer.kernel_size
     initialize = uniform_fan_in(size * size * inputs)
     kernel = self.param("kernel", initialize, (size, size, inputs, layer.channels), jnp.float32)
     bias = self.param("bias", initialize, (layer.channels,), jnp.float32)
+    if self.form == "matmul":
+      return (convolution.conv_relu_pool if layer.pool else convolution.conv_relu)(x, kernel, bias)
     x = jax.lax.conv_general_dilated(
       x, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
@@ -110,11 +113,25 @@ class Conv(nn.Module):
     return nn.max_pool(x, (2, 2), (2, 2)) if layer.pool else x
 
 
+CONVOLUTION_FORMS = ("auto", "lax", "matmul")
+
+
+def convolution_form(form: str) -> str:
+  """Returns the form that runs: "auto" is "matmul" on CPU and "lax" (cuDNN) elsewhere."""
+  if form not in CONVOLUTION_FORMS:
+    raise ValueError(f"convolution: got {form!r}, expected one of {', '.join(CONVOLUTION_FORMS)}")
+  if form != "auto":
+    return form
+  return "matmul" if jax.default_backend() == "cpu" else "lax"
+
+
 class CNN(nn.Module):
   """Convolutions, then dense layers with ReLU between; the last one, `num_classes` units, linear.
 
   `dropout_after` holds the indices of the dense layers whose output is dropped out in training
-  (the long report's notebook: after the first dense layer of CNN-1 only).
+  (the long report's notebook: after the first dense layer of CNN-1 only). `convolution` chooses
+  between `lax.conv` and the CPU-fast form of `hw1_jax.convolution`: the same function, and the same
+  parameters, but the fast form has no forward-mode derivative.
   """
 
   conv_layers: tuple[ConvLayer, ...]
@@ -122,18 +139,39 @@ class CNN(nn.Module):
   num_classes: int = 10
   dropout_after: tuple[int, ...] = ()
   dropout_rate: float = 0.25
+  convolution: str = "auto"
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
     """Returns logits [N, num_classes] for images [N, H, W, C] in [0, 1]."""
+    smallest = smallest_image(self)
+    if min(x.shape[1:3]) < smallest:
+      raise ValueError(
+        f"images: got {x.shape[1]} x {x.shape[2]}, expected at least {smallest} x {smallest} for "
+        "these convolutions; use fewer layers, a smaller kernel or less pooling"
+      )
+    form = convolution_form(self.convolution)
+    if form == "matmul":
+      # The barrier keeps XLA from transposing anew for every slice that reads the image.
+      x = jax.lax.optimization_barrier(convolution.to_batch_last(x))
     for i, layer in enumerate(self.conv_layers):
-      x = Conv(layer, name=f"conv_{i:02d}")(x)
+      x = Conv(layer, form, name=f"conv_{i:02d}")(x)
+    if form == "matmul":
+      x = jnp.transpose(x, (3, 1, 2, 0))
     x = x.reshape(x.shape[0], -1)
     for i, features in enumerate(self.dense_features):
       x = nn.relu(Dense(features, name=f"dense_{i:02d}")(x))
       if i in self.dropout_after:
         x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
     return Dense(self.num_classes, name=f"dense_{len(self.dense_features):02d}")(x)
+
+
+def smallest_image(model: CNN) -> int:
+  """Returns the least height and width of an image that leaves the convolutions an output."""
+  size = 1
+  for layer in reversed(model.conv_layers):
+    size = size * (2 if layer.pool else 1) + layer.kernel_size - 1
+  return size
 
 
 def init(model: nn.Module, key: jax.Array, input_shape: Sequence[int]) -> Params:
@@ -191,7 +229,9 @@ def parse_widths(text: str) -> tuple[int, ...]:
   return tuple(int(width) for width in text.split("-"))
 
 
-def parse_cnn(text: str, *, num_classes: int = 10, dropout_rate: float = 0.25) -> CNN:
+def parse_cnn(
+  text: str, *, num_classes: int = 10, dropout_rate: float = 0.25, convolution: str = "auto"
+) -> CNN:
   """Returns the CNN of a text such as '10k4p-20k4p/50d-100'.
 
   Before the slash the convolutions: 10 channels, kernel 4, `p` for pooling after it. Behind it the
@@ -211,4 +251,5 @@ def parse_cnn(text: str, *, num_classes: int = 10, dropout_rate: float = 0.25) -
     num_classes=num_classes,
     dropout_after=tuple(i for i, (_, drop) in enumerate(dense_layers) if drop),
     dropout_rate=dropout_rate,
+    convolution=convolution,
   )

@@ -1,0 +1,136 @@
+"""Times every workload in ours and in PyTorch eager, in turns, and prints the ratios.
+
+    pip install -r requirements-bench.txt
+    python -m benchmarks.compare                     # all workloads, long report's sizes
+    python -m benchmarks.compare --workload=hessian --pairs=7
+    python -m benchmarks.compare --quick             # small sizes: does it run at all
+
+Each side works in a process of its own, so neither disturbs the other's threads; they take turns,
+A B A B ..., after a warm-up, and a ratio is that of two neighbours in time. The first call of ours
+compiles; its time stands apart. Peak memory is the process's, data included.
+"""
+
+import argparse
+import datetime
+import importlib
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+from benchmarks import sizes as settings
+
+SIDES = ("ours", "pytorch")
+NAMES = (
+  "cnn_epoch", "cnn_family", "mlp_batch_10", "mlp_batch_64", "mlp_batch_1000", "small_steps",
+  "six_fits", "hessian", "minimal_ratio", "interpolation", "sensitivity", "path_members",
+)  # fmt: skip
+
+
+def serve(side: str, name: str, quick: bool) -> None:
+  """Makes one side's work ready, then does it once for every line read; prints the seconds."""
+  module = importlib.import_module(f"benchmarks.{side}")
+  module.set_up(name)
+  work = module.WORKLOADS[name](settings.QUICK if quick else settings.FULL)
+  for _ in sys.stdin:
+    start = time.perf_counter()
+    work()
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{seconds} {peak}", flush=True)
+
+
+class Worker:
+  """One side's process."""
+
+  def __init__(self, side: str, name: str, quick: bool):
+    command = [sys.executable, "-m", "benchmarks.compare", "--serve", side, "--workload", name]
+    self.process = subprocess.Popen(
+      [*command, *(["--quick"] if quick else [])],
+      stdin=subprocess.PIPE,
+      stdout=subprocess.PIPE,
+      text=True,
+    )
+
+  def run(self) -> tuple[float, float]:
+    """Returns (seconds, peak MiB so far) of one piece of work."""
+    assert self.process.stdin
+    assert self.process.stdout
+    self.process.stdin.write("go\n")
+    self.process.stdin.flush()
+    line = self.process.stdout.readline()
+    if not line:
+      raise SystemExit("benchmarks.compare: a worker died; see its message above")
+    seconds, peak = line.split()
+    return float(seconds), float(peak)
+
+  def stop(self) -> None:
+    """Ends the process."""
+    if self.process.stdin:
+      self.process.stdin.close()
+    self.process.wait()
+
+
+def matmul_rate() -> float:
+  """Returns the machine's float32 matrix-product rate in GFLOP/s: the best of ten products."""
+  import numpy as np
+
+  n = 2048
+  a = np.random.default_rng(0).random((n, n), dtype=np.float32)
+  best = min(_timed(lambda: a @ a) for _ in range(10))
+  return 2 * n**3 / best / 1e9
+
+
+def _timed(work) -> float:
+  start = time.perf_counter()
+  work()
+  return time.perf_counter() - start
+
+
+def compare(name: str, pairs: int, quick: bool, rate: float) -> str:
+  """Returns one row of the table."""
+  ours, theirs = (Worker(side, name, quick) for side in SIDES)
+  first, _ = ours.run()
+  ours.run()
+  theirs.run()
+  rows = [(ours.run(), theirs.run()) for _ in range(pairs)]
+  ours.stop()
+  theirs.stop()
+  ratios = sorted(b[0] / a[0] for a, b in rows)
+  mine = statistics.median(a[0] for a, _ in rows)
+  other = statistics.median(b[0] for _, b in rows)
+  operations = settings.flops(name, settings.QUICK if quick else settings.FULL)
+  fraction = f"{operations / mine / 1e9 / rate:.0%}" if operations else ""
+  return (
+    f"| {name} | {mine:.3g} | {other:.3g} | {statistics.median(ratios):.2f} "
+    f"({ratios[0]:.2f} to {ratios[-1]:.2f}) | {max(first - mine, 0):.1f} | {fraction} "
+    f"| {rows[-1][0][1]:.0f} / {rows[-1][1][1]:.0f} |"
+  )
+
+
+def main() -> None:
+  """Parses the arguments and prints the table."""
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument("--workload", action="append", choices=NAMES)
+  parser.add_argument("--pairs", type=int, default=5)
+  parser.add_argument("--quick", action="store_true")
+  parser.add_argument("--serve", choices=SIDES, help=argparse.SUPPRESS)
+  options = parser.parse_args()
+  if options.serve:
+    serve(options.serve, options.workload[0], options.quick)
+    return
+  rate = matmul_rate()
+  versions = [importlib.import_module(f"benchmarks.{side}").versions() for side in SIDES]
+  print(f"{datetime.date.today()}, {platform.platform()}, Python {platform.python_version()}")
+  print(f"{' against '.join(versions)}, matrix products at {rate:.0f} GFLOP/s (float32)\n")
+  print("| workload | ours, s | PyTorch, s | ratio PyTorch / ours, median (range) | compile, s "
+        "| of the product rate | peak MiB, ours / PyTorch |")  # fmt: skip
+  print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
+  for name in options.workload or NAMES:
+    print(compare(name, options.pairs, options.quick, rate), flush=True)
+
+
+if __name__ == "__main__":
+  main()

@@ -1,0 +1,252 @@
+"""PyTorch's side of the workloads: eager mode, its own best simple form, data in memory."""
+
+import copy
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks import sizes as settings
+
+Work = Callable[[], Any]
+
+
+def made_up_images(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+  """Returns the same images as our side, already float32 in [0, 1]."""
+  generator = np.random.default_rng(0)
+  images = generator.integers(0, 256, (count, 28, 28, 1), dtype=np.uint8)
+  labels = generator.integers(0, 10, count, dtype=np.int32)
+  floats = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().float() / 255
+  return floats, torch.from_numpy(labels).long()
+
+
+def make_mlp() -> nn.Module:
+  return nn.Sequential(nn.Flatten(), nn.Linear(784, 500), nn.ReLU(), nn.Linear(500, 10))
+
+
+def make_cnn(channels: tuple[int, int], dense: tuple[int, ...], dropout: bool) -> nn.Module:
+  layers: list[nn.Module] = []
+  before = 1
+  for width in channels:
+    layers += [nn.Conv2d(before, width, 4), nn.ReLU(), nn.MaxPool2d(2)]
+    before = width
+  layers.append(nn.Flatten())
+  before = 16 * channels[1]
+  for i, width in enumerate(dense):
+    layers += [nn.Linear(before, width), nn.ReLU()]
+    if dropout and i == 0:
+      layers.append(nn.Dropout(0.25))
+    before = width
+  return nn.Sequential(*layers, nn.Linear(before, 10))
+
+
+CNNS = (
+  ((10, 20), (50, 100), True),
+  ((10, 20), (50, 50, 40, 30), False),
+  ((18, 22), (52,), False),
+)
+
+
+def epochs(model: nn.Module, batch_size: int, count: int) -> Work:
+  images, labels = made_up_images(count)
+  optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, weight_decay=1e-4)
+  loss_function = nn.CrossEntropyLoss()
+
+  def work() -> Any:
+    model.train()
+    order = torch.randperm(count)
+    total, hits = torch.zeros(()), torch.zeros((), dtype=torch.long)
+    for first in range(0, count, batch_size):
+      rows = order[first : first + batch_size]
+      x, y = images[rows], labels[rows]
+      optimizer.zero_grad()
+      outputs = model(x)
+      loss = loss_function(outputs, y)
+      loss.backward()
+      optimizer.step()
+      total += loss.detach() * len(rows)
+      hits += (outputs.detach().argmax(1) == y).sum()
+    return total.item() / count, hits.item() / count
+
+  return work
+
+
+def cnn_epoch(sizes: settings.Sizes) -> Work:
+  return epochs(make_cnn(*CNNS[0]), 600, sizes.images)
+
+
+def cnn_family(sizes: settings.Sizes) -> Work:
+  works = [epochs(make_cnn(*shape), 600, sizes.images) for shape in CNNS]
+  return lambda: [work() for work in works]
+
+
+def mlp(sizes: settings.Sizes, batch_size: int) -> Work:
+  return epochs(make_mlp(), batch_size, sizes.images)
+
+
+def path_members(sizes: settings.Sizes) -> Work:
+  works = [epochs(make_mlp(), 1000, sizes.images) for _ in range(sizes.members)]
+  return lambda: [work() for work in works]
+
+
+def function_net(widths: tuple[int, ...], activation: type[nn.Module]) -> nn.Sequential:
+  layers: list[nn.Module] = []
+  for before, width in zip((1, *widths), widths):
+    layers += [nn.Linear(before, width), activation()]
+  return nn.Sequential(*layers, nn.Linear(widths[-1], 1))
+
+
+def function_data(target: str, points: int, dtype: torch.dtype = torch.float32) -> Any:
+  x = np.linspace(-1, 1, points)
+  y = np.sinc(5 * x) if target == "sinc" else np.sign(np.sin(5 * np.pi * x))
+  return tuple(torch.tensor(v[:, None], dtype=dtype) for v in (x, y))
+
+
+def fit(model: nn.Module, rate: float, x: Any, y: Any, num_epochs: int, stop: bool) -> int:
+  """Trains full batch with the reports' stop rule; returns the epochs."""
+  optimizer = torch.optim.Adam(model.parameters(), lr=rate, weight_decay=1e-4)
+  loss_function = nn.MSELoss()
+  history: list[float] = []
+  for epoch in range(1, num_epochs + 1):
+    optimizer.zero_grad()
+    loss = loss_function(model(x), y)
+    loss.backward()
+    optimizer.step()
+    history.append(loss.item())
+    if stop and epoch > 5 and history[-1] < 1e-3:
+      last, middle, first = history[-1], history[-2], history[-3]
+      if abs(last - middle) < 1e-5 and abs(middle - first) < 1e-5:
+        break
+  return epoch
+
+
+def fits(sizes: settings.Sizes, num_epochs: int, stop: bool, targets: Any) -> Work:
+  jobs = []
+  for target in targets:
+    x, y = function_data(target, sizes.points)
+    for widths, rate in zip(settings.FUNCTION_NETS, settings.LEARNING_RATES[target]):
+      torch.manual_seed(0)
+      jobs.append((function_net(widths, nn.LeakyReLU), rate, x, y))
+  return lambda: [
+    fit(copy.deepcopy(model), rate, x, y, num_epochs, stop) for model, rate, x, y in jobs
+  ]
+
+
+def small_steps(sizes: settings.Sizes) -> Work:
+  return fits(sizes, sizes.small_steps, False, ("sinc",))
+
+
+def six_fits(sizes: settings.Sizes) -> Work:
+  return fits(sizes, sizes.fit_epochs, True, ("sinc", "sign_sine"))
+
+
+def hessian_of(model: nn.Module, x: torch.Tensor, y: torch.Tensor, chunk: int) -> torch.Tensor:
+  """Returns the exact Hessian [P, P] of the MSE over the model's parameters as one vector."""
+  params = dict(model.named_parameters())
+  names, shapes = list(params), [p.shape for p in params.values()]
+  vector = torch.cat([p.detach().reshape(-1) for p in params.values()])
+
+  def loss(theta: torch.Tensor) -> torch.Tensor:
+    parts = torch.split(theta, [s.numel() for s in shapes])
+    values = {n: p.reshape(s) for n, p, s in zip(names, parts, shapes)}
+    return nn.functional.mse_loss(torch.func.functional_call(model, values, (x,)), y)
+
+  return torch.func.jacrev(torch.func.grad(loss), chunk_size=chunk)(vector)
+
+
+def hessian(sizes: settings.Sizes) -> Work:
+  x, y = function_data("sinc", sizes.points, torch.float64)
+  model = function_net((sizes.hessian_width,), nn.ReLU).double()
+  return lambda: torch.linalg.eigvalsh(hessian_of(model, x, y, 32))
+
+
+def minimal_ratio(sizes: settings.Sizes) -> Work:
+  x, y = function_data("sinc", sizes.points)
+  x64, y64 = x.double(), y.double()
+  nets = [function_net(settings.FUNCTION_NETS[0], nn.ReLU) for _ in range(sizes.ratio_runs)]
+
+  def work() -> Any:
+    ratios = []
+    for net in nets:
+      model = copy.deepcopy(net)
+      fit(model, 1e-3, x, y, sizes.ratio_epochs, False)
+      values = torch.linalg.eigvalsh(hessian_of(model.double(), x64, y64, 571))
+      ratios.append((values > 0).double().mean().item())
+    return ratios
+
+  return work
+
+
+def interpolation(sizes: settings.Sizes) -> Work:
+  images, labels = made_up_images(sizes.images + sizes.test_images)
+  torch.manual_seed(0)
+  start, end, between = make_mlp(), make_mlp(), make_mlp()
+
+  @torch.no_grad()
+  def work() -> Any:
+    curve = []
+    for alpha in torch.linspace(-2, 2, sizes.alphas).tolist():
+      for p, a, b in zip(between.parameters(), start.parameters(), end.parameters()):
+        p.copy_((1 - alpha) * a + alpha * b)
+      loss, hits = 0.0, 0
+      for first in range(0, len(labels), 5000):
+        outputs, y = between(images[first : first + 5000]), labels[first : first + 5000]
+        loss += nn.functional.cross_entropy(outputs, y, reduction="sum").item()
+        hits += (outputs.argmax(1) == y).sum().item()
+      curve.append((loss / len(labels), hits / len(labels)))
+    return curve
+
+  return work
+
+
+def input_sensitivity(sizes: settings.Sizes) -> Work:
+  images, labels = made_up_images(sizes.test_images)
+  torch.manual_seed(0)
+  model = make_mlp()
+
+  def work() -> Any:
+    jacobian_total, loss_total = 0.0, 0.0
+    for first in range(0, len(labels), 1000):
+      x = images[first : first + 1000].clone().requires_grad_(True)
+      logits = model(x)
+      probabilities = logits.softmax(1)
+      squares = torch.zeros(len(x))
+      for c in range(10):
+        (rows,) = torch.autograd.grad(probabilities[:, c].sum(), x, retain_graph=True)
+        squares += rows.reshape(len(x), -1).square().sum(1)
+      loss = nn.functional.cross_entropy(logits, labels[first : first + 1000], reduction="sum")
+      (slope,) = torch.autograd.grad(loss, x)
+      jacobian_total += squares.sqrt().sum().item()
+      loss_total += slope.reshape(len(x), -1).norm(dim=1).sum().item()
+    return jacobian_total / len(labels), loss_total / len(labels)
+
+  return work
+
+
+WORKLOADS: dict[str, Callable[[settings.Sizes], Work]] = {
+  "cnn_epoch": cnn_epoch,
+  "cnn_family": cnn_family,
+  "mlp_batch_10": functools.partial(mlp, batch_size=10),
+  "mlp_batch_64": functools.partial(mlp, batch_size=64),
+  "mlp_batch_1000": functools.partial(mlp, batch_size=1000),
+  "small_steps": small_steps,
+  "six_fits": six_fits,
+  "hessian": hessian,
+  "minimal_ratio": minimal_ratio,
+  "interpolation": interpolation,
+  "sensitivity": input_sensitivity,
+  "path_members": path_members,
+}
+
+
+def set_up(name: str) -> None:
+  """Uses as many threads as our side has cores."""
+  del name
+  torch.set_num_threads(torch.get_num_threads())
+
+
+def versions() -> str:
+  return f"PyTorch {torch.__version__.split('+')[0]}"
