@@ -83,10 +83,11 @@ def hold_last(values: np.ndarray) -> np.ndarray:
   return np.take_along_axis(values, last, axis=1)
 
 
-def reported(ax: Axes, x: Any, y: Any, label: str = "reported") -> None:
-  """Draws the values that a report prints as open diamonds."""
+def reported(ax: Axes, x: Any, y: Any, label: str = "reported", index: int | None = None) -> None:
+  """Draws the values that a report prints as open diamonds, in their model's colour if given."""
+  color = REPORTED if index is None else COLORS[index % len(COLORS)]
   ax.plot(x, y, linestyle="none", marker="d", markerfacecolor="none", markersize=8,
-          markeredgecolor=REPORTED, markeredgewidth=1.4, label=label, zorder=5)  # fmt: skip
+          markeredgecolor=color, markeredgewidth=1.4, label=label, zorder=5)  # fmt: skip
 
 
 def reported_line(ax: Axes, y: float, label: str, index: int | None = None) -> None:

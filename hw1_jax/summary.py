@@ -75,6 +75,13 @@ def claim(
   return Claim(id, text, judge(outcomes), counted, numbers)
 
 
+def rank_correlation(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> float:
+  """Returns Spearman's rank correlation of two series [N]; NaN if one of them is constant."""
+  if np.ptp(x) == 0 or np.ptp(y) == 0:  # a series of one value, too
+    return float("nan")
+  return float(stats.spearmanr(x, y).statistic)
+
+
 def spread(values: Any, digits: int = 3) -> str:
   """Returns 'median (min to max)' over runs, 'x' for a single run, 'none' for none."""
   finite = np.asarray(values, dtype=float)
