@@ -71,25 +71,29 @@ def hessian(
   theta, unravel = pytrees.ravel(params)
   size = theta.size
   chunk = min(chunk_size, size)
-  starts = jnp.minimum(jnp.arange(0, size, chunk), size - chunk)  # the last chunk may overlap
   _, product = jax.linearize(jax.grad(lambda vector: loss(unravel(vector))), theta)
+  columns = jnp.arange(size)
 
-  def rows(start: jax.Array) -> jax.Array:
-    units = start + jnp.arange(chunk)[:, None] == jnp.arange(size)
-    return jax.vmap(product)(units.astype(theta.dtype))
+  def start_of(done: jax.Array) -> jax.Array:
+    return jnp.minimum(done, size - chunk)  # the last chunk may overlap the one before
 
-  def fill(matrix: jax.Array, start: jax.Array) -> tuple[jax.Array, None]:
-    return jax.lax.dynamic_update_slice_in_dim(matrix, rows(start), start, 0), None
+  def fill(matrix: jax.Array, done: jax.Array) -> tuple[jax.Array, None]:
+    units = start_of(done) + jnp.arange(chunk)[:, None] == columns
+    rows = jax.vmap(product)(units.astype(theta.dtype))
+    return jax.lax.dynamic_update_slice_in_dim(matrix, rows, start_of(done), 0), None
 
-  def symmetrize(matrix: jax.Array, start: jax.Array) -> tuple[jax.Array, None]:
-    across = jax.lax.dynamic_slice_in_dim(matrix, start, chunk, 0)
-    down = jax.lax.dynamic_slice_in_dim(matrix, start, chunk, 1)
-    mean = (across + down.T) / 2
-    matrix = jax.lax.dynamic_update_slice_in_dim(matrix, mean, start, 0)
-    return jax.lax.dynamic_update_slice_in_dim(matrix, mean.T, start, 1), None
+  def symmetrize(matrix: jax.Array, done: jax.Array) -> tuple[jax.Array, None]:
+    # Rows up to `done` are final. One write a step: with two, XLA copies the whole matrix.
+    start = start_of(done)
+    rows = jax.lax.dynamic_slice_in_dim(matrix, start, chunk, 0)
+    transposed = jax.lax.dynamic_slice_in_dim(matrix, start, chunk, 1).T
+    means = jnp.where(columns < done, transposed, (rows + transposed) / 2)
+    means = jnp.where((start + jnp.arange(chunk) < done)[:, None], rows, means)
+    return jax.lax.dynamic_update_slice_in_dim(matrix, means, start, 0), None
 
-  matrix, _ = jax.lax.scan(fill, jnp.zeros((size, size), theta.dtype), starts)
-  return jax.lax.scan(symmetrize, matrix, starts)[0]
+  chunks = jnp.arange(0, size, chunk)
+  matrix, _ = jax.lax.scan(fill, jnp.zeros((size, size), theta.dtype), chunks)
+  return jax.lax.scan(symmetrize, matrix, chunks)[0]
 
 
 def hessian_memory_bytes(

@@ -142,18 +142,24 @@ class CNN(nn.Module):
   convolution: str = "auto"
 
   @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-    """Returns logits [N, num_classes] for images [N, H, W, C] in [0, 1]."""
+  def __call__(self, x: jax.Array, *, train: bool = False, batch_last: bool = False) -> jax.Array:
+    """Returns logits [N, num_classes] for images [N, H, W, C] in [0, 1].
+
+    With `batch_last` the images come as [C, H, W, N], the fast form's own layout: a caller with a
+    loop over micro-batches turns them once, outside of it.
+    """
+    height, width = x.shape[1:3]
     smallest = smallest_image(self)
-    if min(x.shape[1:3]) < smallest:
+    if min(height, width) < smallest:
       raise ValueError(
-        f"images: got {x.shape[1]} x {x.shape[2]}, expected at least {smallest} x {smallest} for "
-        "these convolutions; use fewer layers, a smaller kernel or less pooling"
+        f"images: got {height} x {width}, expected at least {smallest} x {smallest} for these "
+        "convolutions; use fewer layers, a smaller kernel or less pooling"
       )
     form = convolution_form(self.convolution)
-    if form == "matmul":
-      # The barrier keeps XLA from transposing anew for every slice that reads the image.
-      x = jax.lax.optimization_barrier(convolution.to_batch_last(x))
+    if form == "matmul" and not batch_last:
+      x = convolution.to_batch_last(x)
+    elif form == "lax" and batch_last:
+      x = jnp.transpose(x, (3, 1, 2, 0))
     for i, layer in enumerate(self.conv_layers):
       x = Conv(layer, form, name=f"conv_{i:02d}")(x)
     if form == "matmul":

@@ -53,7 +53,8 @@ def make_gradients(model: nn.Module) -> Gradients:
     params: PyTree, images: jax.Array, labels: jax.Array, weights: jax.Array, key: jax.Array
   ) -> tuple[jax.Array, jax.Array]:
     inputs = data.as_float(images)
-    logits = models.apply(model, params, inputs, train=True, rngs={"dropout": key})
+    layout = {"batch_last": True} if micro_batches(model) else {}
+    logits = models.apply(model, params, inputs, train=True, rngs={"dropout": key}, **layout)
     hits = jnp.sum(losses.hits(logits, labels) * weights)
     return jnp.sum(losses.cross_entropies(logits, labels) * weights), hits
 
@@ -96,8 +97,9 @@ def _sum_over_micro_batches(
     padded = jnp.pad(array, [(0, padding)] + [(0, 0)] * (array.ndim - 1))
     return padded.reshape(parts, size, *array.shape[1:])
 
-  keys = jax.random.split(key, parts)
-  batches = (split(images), split(labels), split(weights), keys)
+  # Turned here, as uint8: inside the loop XLA would turn the images anew for every slice of them.
+  turned = jnp.transpose(split(images), (0, 4, 2, 3, 1))
+  batches = (turned, split(labels), split(weights), jax.random.split(key, parts))
 
   def add(total: PyTree, batch: tuple[jax.Array, ...]) -> tuple[PyTree, None]:
     return jax.tree.map(jnp.add, total, value_and_grad(params, *batch)), None

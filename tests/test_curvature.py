@@ -1,5 +1,6 @@
 """Hessians against jax.hessian and hand-made ones; counts of signs; memory."""
 
+import itertools
 import re
 
 import jax
@@ -23,7 +24,7 @@ def make_network(widths, seed=0):
   """Returns params as the models have them, PyTorch's default initialization, float64."""
   rng = np.random.default_rng(seed)
   params = {}
-  for index, (num_inputs, num_outputs) in enumerate(zip(widths[:-1], widths[1:])):
+  for index, (num_inputs, num_outputs) in enumerate(itertools.pairwise(widths)):
     bound = num_inputs**-0.5
     params[f"dense_{index:02d}"] = {
       "bias": jnp.asarray(rng.uniform(-bound, bound, num_outputs)),
@@ -71,7 +72,7 @@ def test_hessian_of_least_squares():
   assert_equal_to(2 * inputs.T @ inputs / 50, matrix, 1e-13)
 
 
-@pytest.mark.parametrize("chunk_size", [1, 4, 7, 16, 100])  # of P = 26: dividing it and not
+@pytest.mark.parametrize("chunk_size", [1, 5, 7, 16, 100])  # of P = 25
 def test_hessian_equals_jax_hessian_for_any_chunk(chunk_size):
   params, (inputs, targets) = make_network([2, 4, 2, 1]), make_data(2, 1)
   vector, unravel = ravel_pytree(params)
@@ -80,8 +81,9 @@ def test_hessian_equals_jax_hessian_for_any_chunk(chunk_size):
   def loss(tree):
     return mlp_loss(tree, jnp.tanh, inputs, targets) + jnp.prod(tree["dense_00"]["bias"])
 
-  matrix = curvature.hessian(loss, params, chunk_size=chunk_size)
-  assert_equal_to(jax.hessian(lambda theta: loss(unravel(theta)))(vector), matrix)
+  reference = jax.jit(jax.hessian(lambda theta: loss(unravel(theta))))(vector)
+  matrix = jax.jit(lambda tree: curvature.hessian(loss, tree, chunk_size=chunk_size))(params)
+  assert_equal_to(reference, matrix)
   np.testing.assert_array_equal(matrix, matrix.T)
 
 
@@ -128,11 +130,8 @@ ACTIVATIONS = {
   ("widths", "activation"),
   [
     *[([2, 5, 3, 4, 2], name) for name in ACTIVATIONS],
-    ([1, 2, 3, 4, 3, 2, 3, 1], "tanh"),
-    ([1, 2, 3, 4, 3, 2, 3, 1], "leaky_relu"),
+    ([1, 2, 3, 4, 3, 2, 1], "tanh"),
     ([1, 20, 1], "relu"),
-    ([3, 6, 2], "tanh"),
-    ([2, 4, 3, 1], "sigmoid"),
     ([3, 2], "tanh"),  # no hidden layer: least squares
   ],
 )
@@ -144,16 +143,17 @@ def test_mlp_hessian_equals_jax_hessian(widths, activation):
     return mlp_loss(unravel(theta), ACTIVATIONS[activation], *data)
 
   matrix = jax.jit(curvature.mlp_hessian, static_argnums=1)(params, activation, *data)
-  assert_equal_to(jax.hessian(loss)(vector), matrix)
+  assert_equal_to(jax.jit(jax.hessian(loss))(vector), matrix)
   np.testing.assert_array_equal(matrix, matrix.T)
 
 
 def test_mlp_hessian_takes_a_function_and_float32():
   params, data = make_network([1, 4, 3, 1]), make_data(1, 1)
-  by_name = curvature.mlp_hessian(params, "tanh", *data)
-  np.testing.assert_array_equal(curvature.mlp_hessian(params, jnp.tanh, *data), by_name)
+  matrix = jax.jit(curvature.mlp_hessian, static_argnums=1)
+  by_name = matrix(params, "tanh", *data)
+  np.testing.assert_array_equal(matrix(params, jax.nn.tanh, *data), by_name)
   params, data = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), (params, data))
-  single = curvature.mlp_hessian(params, jnp.tanh, *data)
+  single = matrix(params, jnp.tanh, *data)
   assert single.dtype == jnp.float32
   assert_equal_to(by_name, single, 1e-5)
 
@@ -190,17 +190,13 @@ def test_hessian_holds_the_matrix_and_a_chunk():
 
 
 @pytest.mark.parametrize("widths", [[1, 300, 1], [1, 24, 27, 1]])
-def test_mlp_hessian_holds_no_array_of_parameters_squared_by_examples(widths):
-  params, data = make_network(widths), make_data(1, 1, num_examples=300)
+def test_mlp_hessian_holds_no_array_of_examples_by_parameters_squared(widths):
+  num_examples = 300
+  params, data = make_network(widths), make_data(1, 1, num_examples)
   num_params = sum(leaf.size for leaf in jax.tree.leaves(params))
   held = memory(lambda tree: curvature.mlp_hessian(tree, "tanh", *data), params)
-  jacobian = num_params * 300
-  pairs = (
-    300 * max((a + 1) * (b + 1) for a, b in zip(widths[1:-2], widths[2:-1])) * 6
-    if (len(widths) > 3)
-    else 0
-  )
-  assert held <= 8 * (2.5 * num_params**2 + 2 * jacobian + pairs)
+  pair = num_examples * 25 * 28 if len(widths) > 3 else 0  # examples by two layers' widths
+  assert held <= 8 * (2.5 * num_params**2 + 2 * num_examples * num_params + 6 * pair)
 
 
 def test_eigenvalues_are_the_prescribed_ones():
@@ -243,5 +239,5 @@ def test_signs_need_float64():
 def test_wrong_arguments_are_refused():
   with pytest.raises(ValueError, match=re.escape("got shape (3, 2), expected [..., P, P]")):
     curvature.eigenvalues(jnp.ones((3, 2)))
-  with pytest.raises(ValueError, match="rtol: got -0.1, expected at least 0"):
+  with pytest.raises(ValueError, match=r"rtol: got -0\.1, expected at least 0"):
     curvature.count_signs(jnp.ones(3), rtol=-0.1)
