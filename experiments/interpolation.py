@@ -176,17 +176,11 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
         result["ends"][f"{pair}/{name}_{key}"] = np.asarray(curve)[:, -2:]
     if config.retrain_epochs:
       # A map keeps the curves only; the state of a loop over all of these models would be 1 GB.
+      task = retraining(config, model, i)
       curves = monitor.map(
         f"{pair}: train on",
-        lambda m, i=i, start=start, end=end: retrain(  # type: ignore[misc]
-          config,
-          images,
-          model,
-          i,
-          keys[m],
-          alphas,
-          pytrees.member(start, m),
-          pytrees.member(end, m),
+        lambda runs, task=task, start=start, end=end: retrain(  # type: ignore[misc]
+          task, images, int(runs[0]), keys, alphas, start, end
         ),
         config.num_runs,
       )
@@ -194,36 +188,40 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
   return Result(alphas, **result)
 
 
-def retrain(
-  config: Config,
-  images: data.ImageData,
-  model: models.MLP,
-  pair: int,
-  key: jax.Array,
-  alphas: np.ndarray,
-  start: Any,
-  end: Any,
-) -> dict[str, np.ndarray]:
-  """Returns the four curves, [A] each, of one run's interpolated models after training on."""
-  task = training.ImageTraining(
+def retraining(config: Config, model: models.MLP, pair: int) -> training.ImageTraining:
+  """Returns how the interpolated models of a pair are trained on."""
+  rate, decay = (
+    config.value(f"retrain_{name}", pair) for name in ("learning_rate", "weight_decay")
+  )
+  return training.ImageTraining(
     model,
-    optimizers.make_optimizer(
-      config.optimizer,
-      config.value("retrain_learning_rate", pair),
-      config.value("retrain_weight_decay", pair),
-    ),
+    optimizers.make_optimizer(config.optimizer, rate, decay),
     config.value("retrain_batch_size", pair),
     config.retrain_epochs,
     evaluate_train=True,
   )
+
+
+def retrain(
+  task: training.ImageTraining,
+  images: data.ImageData,
+  m: int,
+  keys: jax.Array,
+  alphas: np.ndarray,
+  start: Any,
+  end: Any,
+) -> dict[str, np.ndarray]:
+  """Returns the four curves, [1, A] each, of run m's interpolated models after training on."""
+  ends = pytrees.member(start, m), pytrees.member(end, m)
   points = jnp.asarray(alphas, jnp.float32)
-  thetas = jax.vmap(lambda alpha: pytrees.lerp(start, end, alpha))(points)
+  thetas = jax.vmap(lambda alpha: pytrees.lerp(*ends, alpha))(points)
   # One data order for all alphas: the curve then shows alpha, not the order's noise.
-  keys = jnp.stack([rng.stream(key, "retrain")] * len(alphas))
-  name = f"{PAIRS[pair]}: train on"
-  trained = training.train_images(Monitor(), name, task, images, keys, initial_params=thetas)
+  own = jnp.stack([rng.stream(keys[m], "retrain")] * len(alphas))
+  trained = training.train_images(
+    Monitor(), f"run {m + 1}: train on", task, images, own, initial_params=thetas
+  )
   sources = ("exact_train_loss", "exact_train_accuracy", "test_loss", "test_accuracy")
-  return {name: trained.history[source][:, -1] for name, source in zip(CURVES, sources)}
+  return {name: trained.history[source][None, :, -1] for name, source in zip(CURVES, sources)}
 
 
 def epochs_in_words(count: int) -> str:
