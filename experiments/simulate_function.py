@@ -164,9 +164,12 @@ def summarize(config: Config, result: Result) -> Summary:
            "converged": bool(done[m]), "epochs": int(epochs[m]), "last_loss": float(last[m])}
           for m in range(len(done))
       ]  # fmt: skip
-      median = spread(np.where(done, epochs, np.inf)) if done.any() else "no run"
-      said.append(f"{name}: {int(done.sum())} of {len(done)} converged, epoch {median}")
+      when = f", at epoch {spread(np.where(done, epochs, np.inf))}" if done.any() else ""
+      said.append(f"{name}: {int(done.sum())} of {len(done)} runs converged{when}")
     findings.append(f"On {target}, " + "; ".join(said) + ".")
+    captions[f"target_{target}"] = (
+      f"The target {data.TARGET_LABELS[target]} at {config.num_points} training points."
+    )
     captions[f"loss_{target}"] = f"Training loss on {target}. " + "; ".join(said) + "."
     captions[f"prediction_{target}"] = (
       f"Predictions for {target}; median last MSE: "
@@ -175,9 +178,6 @@ def summarize(config: Config, result: Result) -> Summary:
         for i, name in enumerate(names)
       )
       + "."
-    )
-    captions[f"target_{target}"] = (
-      f"The target {data.TARGET_LABELS[target]} at {config.num_points} training points."
     )
   return Summary(
     tuple(numbers),

@@ -36,13 +36,15 @@ def in_batches(
 
 
 def make_evaluate(
-  model: nn.Module, *, batch_size: int = 1000
+  model: nn.Module, *, batch_size: int | None = None
 ) -> Callable[[jax.Array, jax.Array, Any], dict[str, jax.Array]]:
   """Returns `(images uint8 [N, H, W, C], labels [N], params) -> {"loss", "accuracy"}`.
 
   The mean cross-entropy in nats and the accuracy in [0, 1] over the whole set, without dropout.
-  `batch_size` is only a matter of memory; the result agrees to rounding for every value.
+  `batch_size` is only a matter of speed and memory; the result agrees to rounding for every value.
   """
+  if batch_size is None:
+    batch_size = models.MICRO_BATCH if models.in_micro_batches(model) else 1000
 
   def evaluate(images: jax.Array, labels: jax.Array, params: Any) -> dict[str, jax.Array]:
     def sums(batch: jax.Array, targets: jax.Array, weights: jax.Array) -> dict[str, jax.Array]:

@@ -82,13 +82,22 @@ def rank_correlation(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.nd
   return float(stats.spearmanr(x, y).statistic)
 
 
+def show(value: float, digits: int = 3) -> str:
+  """Returns a number with `digits` significant digits; whole from 1000 on."""
+  if not np.isfinite(value) or value == 0:
+    return f"{value:g}"
+  if 1000 <= abs(value) < 1e7:
+    return f"{value:,.0f}"
+  return f"{value:.{digits}g}"
+
+
 def spread(values: Any, digits: int = 3) -> str:
   """Returns 'median (min to max)' over runs, 'x' for a single run, 'none' for none."""
   finite = np.asarray(values, dtype=float)
   finite = finite[np.isfinite(finite)]
   if finite.size == 0:
     return "none"
-  median = f"{np.median(finite):.{digits}g}"
+  median = show(np.median(finite), digits)
   if finite.size == 1:
     return median
-  return f"{median} ({finite.min():.{digits}g} to {finite.max():.{digits}g})"
+  return f"{median} ({show(finite.min(), digits)} to {show(finite.max(), digits)})"

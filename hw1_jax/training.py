@@ -5,6 +5,7 @@ stop rule.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -38,10 +39,6 @@ def init_state(params: PyTree, optimizer: optax.GradientTransformation) -> Train
 Gradients = Callable[..., tuple[dict[str, jax.Array], PyTree]]
 
 
-# Examples at a time in the CPU-fast form of convolutions. Our choice, measured: fits the cache.
-MICRO_BATCH = 60
-
-
 def make_gradients(model: nn.Module) -> Gradients:
   """Returns the cross-entropy's gradient on one minibatch; masked examples (weight 0) drop out.
 
@@ -53,7 +50,7 @@ def make_gradients(model: nn.Module) -> Gradients:
     params: PyTree, images: jax.Array, labels: jax.Array, weights: jax.Array, key: jax.Array
   ) -> tuple[jax.Array, jax.Array]:
     inputs = data.as_float(images)
-    layout = {"batch_last": True} if micro_batches(model) else {}
+    layout = {"batch_last": True} if models.in_micro_batches(model) else {}
     logits = models.apply(model, params, inputs, train=True, rngs={"dropout": key}, **layout)
     hits = jnp.sum(losses.hits(logits, labels) * weights)
     return jnp.sum(losses.cross_entropies(logits, labels) * weights), hits
@@ -63,7 +60,7 @@ def make_gradients(model: nn.Module) -> Gradients:
   def gradients(
     params: PyTree, images: jax.Array, labels: jax.Array, weights: jax.Array, key: jax.Array
   ) -> tuple[dict[str, jax.Array], PyTree]:
-    if micro_batches(model):
+    if models.in_micro_batches(model):
       (loss, hits), gradient = _sum_over_micro_batches(
         value_and_grad, params, images, labels, weights, key
       )
@@ -75,11 +72,6 @@ def make_gradients(model: nn.Module) -> Gradients:
   return gradients
 
 
-def micro_batches(model: nn.Module) -> bool:
-  """Returns whether a model's minibatches are worked off in micro-batches."""
-  return isinstance(model, models.CNN) and models.convolution_form(model.convolution) == "matmul"
-
-
 def _sum_over_micro_batches(
   value_and_grad: Callable[..., Any],
   params: PyTree,
@@ -89,7 +81,7 @@ def _sum_over_micro_batches(
   key: jax.Array,
 ) -> Any:
   """Returns the sum of `value_and_grad` over micro-batches; the last one is filled at weight 0."""
-  size = min(MICRO_BATCH, images.shape[0])
+  size = min(models.MICRO_BATCH, images.shape[0])
   parts = -(-images.shape[0] // size)
   padding = parts * size - images.shape[0]
 
@@ -195,15 +187,25 @@ def make_epoch(
   return epoch
 
 
+@functools.cache
 def map_epochs(
   model: nn.Module,
   optimizer: optax.GradientTransformation,
   batch_size: int,
   **options: Any,
 ) -> Callable[..., tuple[TrainState, dict[str, jax.Array]]]:
-  """Returns jitted `(images, labels [M, N], states, keys [M]) -> (states, info)`: M epochs."""
+  """Returns jitted `(images, labels [M, N], states, keys [M]) -> (states, info)`: M epochs.
+
+  The same arguments give the same function, which is then not compiled again.
+  """
   epoch = make_epoch(make_gradients(model), optimizer, batch_size, **options)
   return parallel.map_members(epoch, num_shared=1)
+
+
+@functools.cache
+def map_evaluate(model: nn.Module) -> Callable[..., dict[str, jax.Array]]:
+  """Returns jitted `(images, labels [M, N], params) -> means` of `evaluation.make_evaluate`."""
+  return parallel.map_members(evaluation.make_evaluate(model), num_shared=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -260,9 +262,7 @@ def train_images(
   """
   input_shape = (1, *images.train_images.shape[1:])
   if initial_params is None:
-    initial_params = jax.vmap(
-      lambda key: models.init(task.model, rng.stream(key, "init"), input_shape)
-    )(keys)
+    initial_params = models.init_members(task.model, rng.streams(keys, "init"), input_shape)
   num_members = keys.shape[0]
   train_set, test_set = jnp.asarray(images.train_images), jnp.asarray(images.test_images)
   given = images.train_labels if train_labels is None else train_labels
@@ -275,7 +275,7 @@ def train_images(
     snapshot_interval=task.snapshot_steps,
     gradient_norm=task.gradient_norm,
   )
-  evaluate = parallel.map_members(evaluation.make_evaluate(task.model), num_shared=1)
+  evaluate = map_evaluate(task.model)
 
   def advance(state: dict[str, Any]) -> Chunk:
     train, info = run_epochs(train_set, labels, state["train"], keys)

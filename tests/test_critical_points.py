@@ -97,6 +97,18 @@ def test_already_critical_takes_no_step():
   np.testing.assert_array_equal(result.params, center)
 
 
+def test_a_converged_search_is_not_kink_limited():
+  result = search(
+    critical_points.descend,
+    lambda theta: jnp.sum((theta - 1) ** 2),
+    [-1.0, 2.0],  # the stationary point lies in another piece
+    grad_tolerance=100,
+    pattern=lambda theta: theta > 0,
+  )
+  assert int(result.iterations) == 0
+  assert not bool(result.kink_limited)
+
+
 def test_nearest_tells_that_a_function_without_critical_points_has_none():
   result = search(critical_points.nearest, lambda theta: theta[0] + theta[1] ** 2, [0.5, 0.5])
   assert not bool(result.converged)
@@ -117,6 +129,17 @@ def test_iterations_end_at_the_limit():
   short = search(critical_points.nearest, loss, [3.0, 40.0], max_iterations=2)
   assert int(short.iterations) == 2
   assert np.isfinite(short.history).all()
+
+
+def test_descend_keeps_its_last_steps_for_the_gradient():
+  loss, _, start = make_regression([1, 4, 1], jnp.tanh)
+  result = search(critical_points.descend, loss, start, grad_tolerance=1e-300, max_iterations=30)
+  steps = int(result.iterations)
+  kept = critical_points.POLISH_ITERATIONS
+  assert 30 - kept < steps <= 30
+  history = np.asarray(result.history)
+  assert (np.diff(history[31 - kept : steps + 1]) < 0).all()
+  assert history[steps] < 0.5 * history[: 31 - kept].min()
 
 
 def make_regression(widths, activation, seed=0):
@@ -149,12 +172,32 @@ def make_regression(widths, activation, seed=0):
   return loss, pattern, start
 
 
+def test_descend_ends_at_the_lowest_gradient_it_saw():
+  loss, _, start = make_regression([1, 8, 1], jax.nn.relu, seed=1)
+  result = search(critical_points.descend, loss, start, max_iterations=12)
+  assert result.gradient_norm <= np.nanmin(result.history)
+
+
+def test_newton_steps_are_those_of_half_the_squared_gradient_norm():
+  loss, _, start = make_regression([1, 2, 1], jnp.tanh)
+  gradient, hessian = jax.grad(loss), jax.hessian(loss)
+  steps = critical_points._newton_steps(hessian, start, gradient(start), hessian(start))
+
+  def objective(theta):
+    return jnp.sum(jnp.square(gradient(theta))) / 2
+
+  eigenvalues, vectors = jnp.linalg.eigh(jax.hessian(objective)(start))
+  expected = vectors @ (vectors.T @ jax.grad(objective)(start) / jnp.abs(eigenvalues))
+  np.testing.assert_allclose(steps[0], expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
-  ("find", "seed"), [(critical_points.descend, 3), (critical_points.nearest, 0)]
+  ("find", "seed", "max_iterations"),
+  [(critical_points.descend, 3, 150), (critical_points.nearest, 0, 15)],
 )
-def test_tanh_network_reaches_1e_10(find, seed):
+def test_tanh_network_reaches_1e_10(find, seed, max_iterations):
   loss, _, start = make_regression([1, 3, 1], jnp.tanh, seed)
-  result = search(find, loss, start, grad_tolerance=1e-10, max_iterations=200)
+  result = search(find, loss, start, grad_tolerance=1e-10, max_iterations=max_iterations)
   assert bool(result.converged)
   assert curvature.gradient_norm(loss, result.params) <= 1e-10
 

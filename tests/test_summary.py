@@ -42,3 +42,5 @@ def test_spread():
   assert summary.spread([1.0]) == "1"
   assert summary.spread([np.nan, np.inf]) == "none"
   assert summary.spread([np.nan, 4.0]) == "4"
+  assert summary.spread([1638.0, 25000.0, 2.5]) == "1,638 (2.5 to 25,000)"
+  assert summary.spread([1.23456e-5]) == "1.23e-05"

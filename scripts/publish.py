@@ -1,0 +1,150 @@
+"""Copies the finished runs of a profile to docs/results and writes the table of all results there.
+
+    python scripts/publish.py long_report short_report
+
+Copied are report.html, and for each experiment summary.json, provenance.json, run.flags, the tables
+(CSV) and the figures (SVG). docs/results/README.md is written from the copied summaries alone, and
+the part of README.md between its two `results` marks, too.
+"""
+
+import json
+import math
+import pathlib
+import shutil
+import statistics
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs" / "results"
+ORDER = (
+  ("simulate_function", "1.1.1 Simulate a function"),
+  ("train_on_task", "1.1.2 Train on actual tasks"),
+  ("optimization_path", "1.2.1 Visualize the optimization process"),
+  ("gradient_norm", "1.2.2 Gradient norm during training"),
+  ("minimal_ratio", "1.2.3 Minimal ratio"),
+  ("random_labels", "1.3.1 Random labels"),
+  ("parameter_count", "1.3.2 Number of parameters"),
+  ("interpolation", "1.3.3 Interpolation"),
+  ("sensitivity", "1.3.4 Sensitivity"),
+)
+START, END = "<!-- results: written by scripts/publish.py -->", "<!-- end of results -->"
+
+
+def copy_run(source: pathlib.Path, target: pathlib.Path) -> None:
+  """Replaces `target` by what is published of the run folder `source`."""
+  if target.exists():
+    shutil.rmtree(target)
+  target.mkdir(parents=True)
+  for name in ("summary.json", "provenance.json", "run.flags"):
+    shutil.copy(source / name, target / name)
+  for pattern in ("figures/*.svg", "tables/*.csv"):
+    for path in sorted(source.glob(pattern)):
+      (target / path.parent.name).mkdir(exist_ok=True)
+      shutil.copy(path, target / path.parent.name / path.name)
+
+
+def show(value: float | str | None) -> str:
+  """Returns a number in at most four significant digits, a text as it is, a dash for None."""
+  if value is None:
+    return "–"
+  if isinstance(value, str):
+    return value
+  if value == 0 or not math.isfinite(value):
+    return f"{value:g}"
+  if 1000 <= abs(value) < 1e7:
+    return f"{value:,.0f}"
+  return f"{value:.4g}"
+
+
+def over_runs(values: list[float | None]) -> str:
+  """Returns 'median (min to max)' of the runs that have a value, and how many have."""
+  known = [value for value in values if value is not None]
+  if not known:
+    return "no run"
+  text = show(statistics.median(known))
+  if len(known) > 1:
+    text += f" ({show(min(known))} to {show(max(known))})"
+  return text if len(known) == len(values) else f"{text}; {len(known)} of {len(values)} runs"
+
+
+def read(profile: str, name: str) -> tuple[dict, dict] | None:
+  """Returns (summary, provenance) of a published run, None where there is none."""
+  folder = DOCS / profile / name
+  if not (folder / "summary.json").exists():
+    return None
+  return tuple(json.loads((folder / f).read_text()) for f in ("summary.json", "provenance.json"))
+
+
+def result_tables(profile: str) -> list[str]:
+  """Returns the lines of a profile's part of docs/results/README.md."""
+  lines = [f"## {profile.replace('_', ' ').capitalize()}", ""]
+  if (DOCS / profile / "report.html").exists():
+    lines += [f"The whole page: [report.html]({profile}/report.html).", ""]
+  for name, title in ORDER:
+    published = read(profile, name)
+    if published is None:
+      continue
+    summary, provenance = published
+    minutes = provenance["seconds"] / 60
+    lines += [f"### {title}", "", f"`{provenance['command']}`, {minutes:.1f} minutes.", ""]
+    lines += ["| quantity | reported | ours: median (min to max) |", "| --- | --- | --- |"]
+    for number in summary["numbers"]:
+      unit = f" [{number['unit']}]" if number["unit"] else ""
+      row = (number["name"] + unit, show(number["reported"]), over_runs(number["values"]))
+      lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |")
+    lines.append("")
+    if summary["claims"]:
+      lines += ["| claim | verdict | evidence |", "| --- | --- | --- |"]
+      for claim in summary["claims"]:
+        row = (f"{claim['id']}: {claim['text']}", f"**{claim['verdict']}**", claim["evidence"])
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |")
+      lines.append("")
+    lines += [f"- {finding}" for finding in summary["findings"]] + [""]
+  return lines
+
+
+def claims_table(profiles: list[str]) -> list[str]:
+  """Returns the short table of README.md: every claim, its verdict, its evidence."""
+  lines = ["| claim | verdict | evidence |", "| --- | --- | --- |"]
+  for profile in profiles:
+    for name, _ in ORDER:
+      published = read(profile, name)
+      for claim in published[0]["claims"] if published else ():
+        row = (f"{claim['id']}: {claim['text']}", f"**{claim['verdict']}**", claim["evidence"])
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |")
+  return lines
+
+
+def main(profiles: list[str]) -> None:
+  """Publishes every finished run of the named profiles, then writes the tables of all."""
+  for profile in profiles:
+    source = ROOT / "results" / profile
+    for name, _ in ORDER:
+      try:
+        finished = json.loads((source / name / "provenance.json").read_text())["status"]
+      except FileNotFoundError:
+        continue
+      if finished == "finished":
+        copy_run(source / name, DOCS / profile / name)
+    if (source / "report.html").exists():
+      shutil.copy(source / "report.html", DOCS / profile / "report.html")
+  known = [path.name for path in sorted(DOCS.iterdir()) if path.is_dir()]
+  intro = [
+    "# Results",
+    "",
+    "Written by `scripts/publish.py` from the summaries in the folders beside this file. Medians",
+    "and ranges are over independent runs; how a verdict is computed stands in",
+    "`hw1_jax/summary.py`. A section that is missing has not been run at full length.",
+    "",
+  ]
+  body = [line for profile in known for line in result_tables(profile)]
+  (DOCS / "README.md").write_text("\n".join(intro + body).rstrip() + "\n")
+  readme = ROOT / "README.md"
+  before, _, rest = readme.read_text().partition(START)
+  _, _, after = rest.partition(END)
+  table = "\n".join(claims_table(known))
+  readme.write_text(f"{before}{START}\n\n{table}\n\n{END}{after}")
+
+
+if __name__ == "__main__":
+  main(sys.argv[1:])
