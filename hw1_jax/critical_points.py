@@ -11,6 +11,11 @@ Two ways, both with the exact Hessian, both judged by the 2-norm of the gradient
 A network of piecewise linear units has a gradient that jumps at kinks, where a unit switches on or
 off for an example. Its minima often lie on kinks, where no gradient is zero: the loss falls towards
 the kink from both sides. Such runs end with `converged` False, and `kink_limited` says why.
+
+Measured (sinc, 300 points, Adam for 2500 epochs, 5 seeds): `descend` brings ReLU 1-5-7-6-1 to 1e-10
+in 3 of 5 runs, the others to 1e-6 and 1e-5; larger ReLU networks to 1e-6 to 4e-4 in 50 steps; tanh
+networks to 1e-5 to 1e-7 in 50 to 100 steps, with the loss still falling. `nearest` brings most deep
+networks trained for 100 epochs to 1e-10 in about 15 steps, at saddles where the output is constant.
 """
 
 from collections.abc import Callable
@@ -24,11 +29,11 @@ Vector = jax.Array  # [P], the ravelled parameters
 Scalar = jax.Array
 
 GRAD_TOLERANCE = 1e-8  # our choice: three orders below the 2e-5 at which damped Newton stalled
-MAX_ITERATIONS = 100  # our choice: what most runs need, and what 100 runs can afford
-POLISH_ITERATIONS = 5  # our choice: kept back of `max_iterations`; more gain a few percent
+MAX_ITERATIONS = 50  # our choice: 1.3 to 1.8 s on a core at 571 parameters; more still helps
+POLISH_ITERATIONS = 5  # our choice: kept back of `max_iterations`; the first one or two gain most
 
 # Dampings to choose from in each step, relative to the largest curvature; one eigendecomposition
-# serves all. Our choice: fine enough that a finer grid changes little, and down to rounding.
+# serves all. Our choice: half decades, from undamped but for rounding to short gradient steps.
 DAMPINGS = 10.0 ** np.arange(-14, 1, 0.5)
 
 # A step on ||gradient|| must shrink it at least to this fraction, else the run has stalled. Our
@@ -46,9 +51,7 @@ class CriticalPoint(NamedTuple):
   gradient_norm_before: Scalar
   converged: jax.Array  # bool: gradient_norm <= grad_tolerance
   iterations: jax.Array  # int: steps taken
-  history: (
-    jax.Array
-  )  # [max_iterations + 1], gradient norm before each step and at the end, then NaN
+  history: jax.Array  # [max_iterations + 1], gradient norms from start to `params`, then NaN
   pattern_changes: jax.Array  # int: entries of `pattern` that changed, summed over the steps
   kink_limited: jax.Array  # bool: not converged, and the piece's stationary point lies outside it
   eigenvalues: jax.Array  # [P], of the Hessian at `params`, ascending
