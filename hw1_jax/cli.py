@@ -68,6 +68,11 @@ def _define_common(values: flags.FlagValues, experiment: Experiment) -> None:
   text("workdir", f"results/single/{experiment.name}", "the run folder")
   text("num_devices", None, "devices to use; default: all (on CPU one a core)")
   text("compilation_cache_dir", None, "keep compiled programs here between runs")
+  text(
+    "checkpoint_seconds",
+    str(resuming.CHECKPOINT_SECONDS),
+    "seconds between checkpoints: the most work that a kill can cost",
+  )
   if experiment.uses_images:
     text("data_dir", None, "where downloads are kept; default: TFDS's folder")
     text("manual_dir", None, "folder with the data set's four original files; no download then")
@@ -127,6 +132,7 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> None:
       return
     config = parse_config(experiment, options)
     folder = runs.RunFolder(Path(options["workdir"]))
+    checkpoint_seconds(options["checkpoint_seconds"])
     set_up_jax(experiment.x64, options["num_devices"], options["compilation_cache_dir"])
     if options["figures_only"]:
       redraw(experiment, config, folder)
@@ -142,6 +148,14 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> None:
     stop(experiment, f"{error}; what was recorded so far is in {folder.path}", 1)
   except resuming.Interrupted as interrupt:
     stop(experiment, f"stopped by {interrupt}; the same command goes on from here", interrupt.code)
+
+
+def checkpoint_seconds(text: str) -> float:
+  """Returns the value of --checkpoint_seconds; SettingError unless it is a number from 0."""
+  value = _scalar("checkpoint_seconds", float, text, text)
+  if not 0 <= value < float("inf"):
+    raise settings.SettingError("checkpoint_seconds", text, "a number of at least 0")
+  return value
 
 
 def stop(experiment: Experiment, message: str, code: int) -> NoReturn:
@@ -217,7 +231,8 @@ def execute_held(
   provenance_path = folder.path / "provenance.json"
   runs.write_bytes(folder.path / "run.flags", run_flags(experiment, config, folder, options))
   runs.write_json(provenance_path, provenance)
-  monitor = resuming.RunMonitor(folder, experiment.name)
+  seconds = checkpoint_seconds(options["checkpoint_seconds"])
+  monitor = resuming.RunMonitor(folder, experiment.name, seconds=seconds)
   monitor.catch_signals()
   try:
     inputs = (config, images) if experiment.uses_images else (config,)

@@ -1,5 +1,6 @@
 """Every experiment: its flagfiles, and a tiny run, twice, with equal bits, summary and figures."""
 
+import contextlib
 import dataclasses
 import importlib
 import json
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from hw1_jax import cli, data, runs
+from hw1_jax import cli, data, resuming, runs
 from hw1_jax.monitoring import Monitor
 from hw1_jax.settings import SettingError
 from hw1_jax.summary import FAILS, HOLDS, UNDECIDED
@@ -152,3 +153,49 @@ def test_bad_settings_are_setting_errors(name):
   for field, value in (("seed", -1), ("num_runs", 0), ("num_epochs", 0)):
     with pytest.raises(SettingError, match=f"--{field}"):
       config(**{field: value})
+
+
+class Killed(BaseException):
+  """Stands for a SIGKILL right after a checkpoint."""
+
+
+@pytest.mark.parametrize("name", sorted(TINY))
+def test_a_killed_run_goes_on_to_the_same_bits(name, tmp_path, monkeypatch):
+  """The same result.npz and metrics.jsonl, whether or not a run was killed twice on its way."""
+  entry, config = experiment(name), tiny_config(name)
+  if name == "train_on_task":  # one model is enough here, and a third of the compiling
+    config = dataclasses.replace(config, architectures=config.architectures[:1])
+  inputs = (config,)
+  if entry.uses_images:
+    images = data.load_images(config.dataset)
+    inputs = (config, data.subset(images, config.train_examples, config.test_examples))
+
+  def attempt(folder, saves_allowed):
+    monitor = resuming.RunMonitor(folder, name, seconds=0)
+    save = monitor.save
+
+    def save_and_count():
+      save()
+      nonlocal saves_allowed
+      saves_allowed -= 1
+      if saves_allowed == 0:
+        raise Killed
+
+    monkeypatch.setattr(monitor, "save", save_and_count)
+    return entry.run(*inputs, monitor)
+
+  whole, parts = (runs.RunFolder(tmp_path / part) for part in ("whole", "parts"))
+  for folder in (whole, parts):
+    folder.path.mkdir()
+  with jax.enable_x64(entry.x64):
+    expected = attempt(whole, -1)
+    with pytest.raises(Killed):
+      attempt(parts, 1)
+    with contextlib.suppress(Killed):  # a run of few chunks may be through before
+      attempt(parts, 2)
+    resumed = attempt(parts, -1)
+  for folder, result in ((whole, expected), (parts, resumed)):
+    runs.write_result(folder.path / "result.npz", result)
+  same = ("result.npz", "metrics.jsonl")
+  for file in same:
+    assert (whole.path / file).read_bytes() == (parts.path / file).read_bytes(), file
