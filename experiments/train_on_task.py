@@ -11,13 +11,13 @@ with the fast convolutions; a few hours with plain ones).
 """
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hw1_jax import cli, data, evaluation, figures, models, optimizers, parallel, rng, training
+from hw1_jax import cli, data, figures, models, optimizers, rng, training
 from hw1_jax.monitoring import Monitor
 from hw1_jax.settings import REPORT, Settings, setting
 from hw1_jax.summary import Claim, Number, Summary, claim, spread
@@ -96,20 +96,22 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
   """Returns all trainings; run m of every model has the same random streams."""
   keys = rng.member_keys(config.seed, config.num_runs)
   optimizer = optimizers.make_optimizer(config.optimizer, config.learning_rate, config.weight_decay)
-  found: dict[str, list[Any]] = {name: [] for name in Result._fields}
-  for i, spec in enumerate(config.architectures):
-    model = models.parse_cnn(spec, num_classes=images.num_classes, dropout_rate=config.dropout_rate)
-    task = training.ImageTraining(model, optimizer, config.batch_size, config.num_epochs)
-    trained = training.train_images(monitor, f"model_{i + 1}", task, images, keys)
-    evaluate = parallel.map_members(evaluation.make_evaluate(model), num_shared=2)
-    exact = evaluate(images.train_images, images.train_labels, trained.params)
-    shape = (1, *images.train_images.shape[1:])
-    found["num_parameters"].append(models.count_parameters(model, shape))
-    for name, values in trained.history.items():
-      found[name].append(values)
-    for name, means in exact.items():
-      found[f"exact_train_{name}"].append(means)
-  return Result(**{name: np.stack(values) for name, values in found.items()})
+  family = {
+    f"model_{i + 1}": models.parse_cnn(
+      spec, num_classes=images.num_classes, dropout_rate=config.dropout_rate
+    )
+    for i, spec in enumerate(config.architectures)
+  }
+  found = training.train_family(
+    monitor,
+    family,
+    optimizer,
+    images,
+    keys,
+    batch_size=config.batch_size,
+    num_epochs=config.num_epochs,
+  )
+  return Result(**found)
 
 
 def at_end(result: Result, field: str) -> np.ndarray:

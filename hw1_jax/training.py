@@ -6,7 +6,7 @@ stop rule.
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -321,3 +321,35 @@ def train_images(
     in_order = sorted(state["snapshots"].items(), key=lambda item: int(item[0]))
     snapshots = np.concatenate([vectors for _, vectors in in_order], axis=1)
   return ImageResult(state["train"].params, initial_params, dict(state["history"]), snapshots)
+
+
+def train_family(
+  monitor: Monitor,
+  family: Mapping[str, nn.Module],
+  optimizer: optax.GradientTransformation,
+  images: data.ImageData,
+  keys: jax.Array,
+  *,
+  batch_size: int,
+  num_epochs: int,
+) -> dict[str, np.ndarray]:
+  """Trains every model of a family, M members each, and returns what is compared among them.
+
+  Member m of every model has the random streams of keys[m], so comparisons pair by run.
+
+  Returns:
+    "num_parameters" [K]; the histories of `train_images`, each [K, M, E]; "exact_train_loss" and
+    "exact_train_accuracy" [K, M], over the whole training set after the last epoch, no dropout.
+  """
+  found: dict[str, list[Any]] = {}
+  shape = (1, *images.train_images.shape[1:])
+  for name, model in family.items():
+    task = ImageTraining(model, optimizer, batch_size, num_epochs)
+    trained = train_images(monitor, name, task, images, keys)
+    evaluate = parallel.map_members(evaluation.make_evaluate(model), num_shared=2)
+    exact = evaluate(images.train_images, images.train_labels, trained.params)
+    measured = {"num_parameters": models.count_parameters(model, shape), **trained.history}
+    measured |= {f"exact_train_{key}": np.asarray(means) for key, means in exact.items()}
+    for key, values in measured.items():
+      found.setdefault(key, []).append(values)
+  return {key: np.stack(values) for key, values in found.items()}
