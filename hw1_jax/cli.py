@@ -140,6 +140,8 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> None:
     execute(experiment, config, folder, options, argv)
   except BrokenPipeError:  # the reader of our output has gone, as in `... --help | head`
     sys.stderr.close()
+  except flags.UnrecognizedFlagError as error:
+    stop(experiment, f"{error}; --help lists the flags of {experiment.name}", 2)
   except (flags.Error, settings.SettingError, data.DataError, runs.RunError) as error:
     stop(experiment, str(error), 2)
   except UnicodeError as error:

@@ -55,7 +55,8 @@ def cannot_write(path: Path, error: OSError) -> RunError:
   """Returns the error to raise for a file that could not be written."""
   advice = {
     errno.ENOSPC: "free some space or choose another --workdir, then repeat the command",
-    errno.ENOENT: "the folder is gone; repeat the command",
+    errno.ENOENT: "the folder is gone or cannot be made; repeat the command or choose another "
+    "--workdir",
   }.get(error.errno or 0, "choose a --workdir that you may write to")
   return RunError(f"cannot write {path}: {error.strerror or error}; {advice}")
 
