@@ -104,14 +104,15 @@ def result_tables(profile: str) -> list[str]:
 
 
 def claims_table(profiles: list[str]) -> list[str]:
-  """Returns the short table of README.md: every claim, its verdict, its evidence."""
-  lines = ["| claim | verdict | evidence |", "| --- | --- | --- |"]
+  """Returns the short table of README.md: every claim, its verdict, in how many runs it is true."""
+  lines = ["| claim | verdict | true in |", "| --- | --- | --- |"]
   for profile in profiles:
     for name, _ in ORDER:
       published = read(profile, name)
       for claim in published[0]["claims"] if published else ():
-        row = (f"{claim['id']}: {claim['text']}", f"**{claim['verdict']}**", claim["evidence"])
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |")
+        text = claim["text"].partition(" (our reading")[0].rstrip(".").replace("|", "\\|")
+        runs = f"{claim['numbers']['true_in_runs']} of {claim['numbers']['runs']} runs"
+        lines.append(f"| {claim['id']}: {text} | **{claim['verdict']}** | {runs} |")
   return lines
 
 

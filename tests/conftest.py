@@ -13,8 +13,10 @@ jax.config.update("jax_num_cpu_devices", 2)
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 
-# Most of the suite's time is compiling, and many tests compile the same programs.
-jax.config.update("jax_compilation_cache_dir", str(ROOT / ".jax_cache"))
+# Most of the suite's time is compiling, and many tests compile the same programs. A folder for each
+# worker: one must not read what another is writing.
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
+jax.config.update("jax_compilation_cache_dir", str(ROOT / ".jax_cache" / WORKER))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
