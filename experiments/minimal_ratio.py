@@ -198,6 +198,7 @@ def summarize(config: Config, result: Result) -> Summary:
   minima = counts.negative == 0
   plainly = rank_correlation(result.loss, counts.plain) if runs > 2 else float("nan")
   strictly = rank_correlation(result.loss, counts.positive) if runs > 2 else float("nan")
+  zeros_taken = (counts.plain - counts.positive) / np.where(counts.zero > 0, counts.zero, np.nan)
   stalled = ~reached
   at_kinks = int((stalled & result.kink_limited).sum())
   units = sum(models.parse_widths(config.widths))
@@ -207,8 +208,8 @@ def summarize(config: Config, result: Result) -> Summary:
     f"{spread(result.loss_before)} to {spread(result.loss)}.",
     f"The plain count says that {spread(counts.plain)} of the {size} eigenvalues are positive. "
     f"With zeros told apart ({zero}) it is {spread(counts.positive)} positive, "
-    f"{spread(counts.zero)} zero and {spread(counts.negative)} negative: the plain count adds "
-    "about half of the zeros, whose sign is rounding.",
+    f"{spread(counts.zero)} zero and {spread(counts.negative)} negative: the plain count takes "
+    f"{spread(zeros_taken)} of the zeros for positive, by the sign of their rounding errors.",
     f"{int(minima.sum())} of {runs} end points have no negative eigenvalue. Rank correlation of "
     f"loss and ratio: {plainly:.2f} by the plain count, {strictly:.2f} with zeros told apart.",
   ]
