@@ -20,7 +20,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from hw1_jax import cli, data, figures, models, optimizers, rng, training
 from hw1_jax.monitoring import Monitor
 from hw1_jax.settings import REPORT, Settings, setting
-from hw1_jax.summary import Claim, Number, Summary, claim, rank_correlation, spread
+from hw1_jax.summary import Claim, Number, Summary, at_end, claim, rank_correlation, spread
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -136,13 +136,6 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     num_epochs=config.num_epochs,
   )
   return Result(**found)
-
-
-def at_end(result: Result, field: str) -> np.ndarray:
-  """Returns a measured quantity after the last epoch, [W, M]; accuracies in %."""
-  values = getattr(result, field)
-  values = values[..., -1] if values.ndim == 3 else values
-  return np.asarray(values, float) * (100 if field.endswith("accuracy") else 1)
 
 
 def reported(config: Config, field: str, spec: str) -> float | None:

@@ -20,7 +20,7 @@ from matplotlib.ticker import MaxNLocator
 from hw1_jax import cli, data, figures, models, optimizers, rng, training
 from hw1_jax.monitoring import Monitor
 from hw1_jax.settings import REPORT, Settings, setting
-from hw1_jax.summary import Claim, Number, Summary, claim, spread
+from hw1_jax.summary import Claim, Number, Summary, at_end, claim, spread
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -112,13 +112,6 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     num_epochs=config.num_epochs,
   )
   return Result(**found)
-
-
-def at_end(result: Result, field: str) -> np.ndarray:
-  """Returns a measured quantity after the last epoch, [K, M]; accuracies in %."""
-  values = getattr(result, field)
-  values = values[..., -1] if values.ndim == 3 else values
-  return np.asarray(values, float) * (100 if field.endswith("accuracy") else 1)
 
 
 def names_of(config: Config) -> list[str]:

@@ -132,7 +132,7 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> None:
       return
     config = parse_config(experiment, options)
     folder = runs.RunFolder(Path(options["workdir"]))
-    checkpoint_seconds(options["checkpoint_seconds"])
+    options["checkpoint_seconds"] = checkpoint_seconds(options["checkpoint_seconds"])
     set_up_jax(experiment.x64, options["num_devices"], options["compilation_cache_dir"])
     if options["figures_only"]:
       redraw(experiment, config, folder)
@@ -233,7 +233,7 @@ def execute_held(
   provenance_path = folder.path / "provenance.json"
   runs.write_bytes(folder.path / "run.flags", run_flags(experiment, config, folder, options))
   runs.write_json(provenance_path, provenance)
-  seconds = checkpoint_seconds(options["checkpoint_seconds"])
+  seconds = options["checkpoint_seconds"]
   monitor = resuming.RunMonitor(folder, experiment.name, seconds=seconds)
   monitor.catch_signals()
   try:

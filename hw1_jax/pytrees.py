@@ -1,6 +1,6 @@
 """Arithmetic on pytrees of arrays: parameters, gradients, optimizer states."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -35,11 +35,6 @@ def cast(tree: PyTree, dtype: Any) -> PyTree:
   return jax.tree.map(
     lambda leaf: leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, tree
   )
-
-
-def stack(trees: Sequence[PyTree]) -> PyTree:
-  """Returns one tree whose leaves have a new leading axis over `trees`."""
-  return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
 def member(tree: PyTree, index: int) -> PyTree:

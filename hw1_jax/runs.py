@@ -218,15 +218,19 @@ class RunFolder:
       and all((self.path / name).is_file() for name in needed)
     )
 
-  def write_figures(self, figures: dict[str, Any]) -> None:
-    """Saves matplotlib figures as figures/NAME.svg and .png; the same figure, the same bytes."""
-    import matplotlib
-
-    folder = self.path / "figures"
+  def _subfolder(self, name: str) -> Path:
+    folder = self.path / name
     try:
       folder.mkdir(exist_ok=True)
     except OSError as error:
       raise cannot_write(folder, error) from None
+    return folder
+
+  def write_figures(self, figures: dict[str, Any]) -> None:
+    """Saves matplotlib figures as figures/NAME.svg and .png; the same figure, the same bytes."""
+    import matplotlib
+
+    folder = self._subfolder("figures")
     for name, figure in figures.items():
       with matplotlib.rc_context({"svg.hashsalt": name}):
         for kind, options in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 150})):
@@ -236,11 +240,7 @@ class RunFolder:
 
   def write_tables(self, tables: dict[str, list[dict[str, Any]]]) -> None:
     """Saves each table as tables/NAME.csv."""
-    folder = self.path / "tables"
-    try:
-      folder.mkdir(exist_ok=True)
-    except OSError as error:
-      raise cannot_write(folder, error) from None
+    folder = self._subfolder("tables")
     for name, rows in tables.items():
       write_csv(folder / f"{name}.csv", rows)
 

@@ -75,6 +75,16 @@ def claim(
   return Claim(id, text, judge(outcomes), counted, numbers)
 
 
+def at_end(result: Any, field: str) -> np.ndarray:
+  """Returns a field of a result after the last epoch, without a last axis [E]; accuracies in %.
+
+  `result` is of models trained side by side: histories are [K, M, E], end values [K, M].
+  """
+  values = getattr(result, field)
+  values = values[..., -1] if values.ndim == 3 else values
+  return np.asarray(values, float) * (100 if field.endswith("accuracy") else 1)
+
+
 def rank_correlation(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> float:
   """Returns Spearman's rank correlation of two series [N]; NaN if one of them is constant."""
   if np.ptp(x) == 0 or np.ptp(y) == 0:  # a series of one value, too
