@@ -46,7 +46,7 @@ fi
 ensure_venv requirements.txt || exit
 
 # Flags that only some experiments have; the others may ignore them.
-undefok=--undefok=dataset,data_dir,manual_dir,train_examples,test_examples,batch_size,activation
+undefok=--undefok=dataset,data_dir,manual_dir,train_examples,test_examples,batch_size,activation,max_memory_gb
 failed=() k=0
 begun=$SECONDS
 for name in "${names[@]}"; do

@@ -51,6 +51,9 @@ class Config(Settings):
   batch_size: int = setting(600, "notebook", minimum=1, maximum=1_000_000)
   num_epochs: int = setting(10, "epochs; notebook", minimum=1, maximum=1_000_000)
   num_runs: int = setting(3, "repetitions, each with its own seed", minimum=1, maximum=10_000)
+  convolution: str = setting(
+    "auto", "their form; auto: matmul on CPU, lax elsewhere", choices=models.CONVOLUTION_FORMS
+  )
   report: str = REPORT
 
   def __post_init__(self) -> None:
@@ -115,7 +118,7 @@ class Result(NamedTuple):
 def make_model(config: Config, spec: str, num_classes: int) -> nn.Module:
   """Returns a model of the chosen family."""
   if config.family == "cnn":
-    return models.parse_cnn(spec, num_classes=num_classes)
+    return models.parse_cnn(spec, num_classes=num_classes, convolution=config.convolution)
   return models.MLP((*models.parse_widths(spec), num_classes))
 
 

@@ -41,6 +41,9 @@ class Config(Settings):
   batch_size: int = setting(600, "our choice: 1.1.2's", minimum=1, maximum=1_000_000)
   num_epochs: int = setting(1000, "epochs", minimum=1, maximum=1_000_000)
   num_runs: int = setting(3, "repetitions, each with its own labels", minimum=1, maximum=10_000)
+  convolution: str = setting(
+    "auto", "their form; auto: matmul on CPU, lax elsewhere", choices=models.CONVOLUTION_FORMS
+  )
   report: str = REPORT
 
   def __post_init__(self) -> None:
@@ -80,7 +83,9 @@ class Result(NamedTuple):
 def make_model(config: Config, num_classes: int) -> nn.Module:
   """Returns the network that --model chooses."""
   if config.model == "cnn":
-    return models.parse_cnn(config.architecture, num_classes=num_classes)
+    return models.parse_cnn(
+      config.architecture, num_classes=num_classes, convolution=config.convolution
+    )
   return models.MLP((*models.parse_widths(config.widths), num_classes))
 
 

@@ -43,6 +43,9 @@ class Config(Settings):
   batch_size: int = setting(600, "notebook", minimum=1, maximum=1_000_000)
   num_epochs: int = setting(15, "epochs", minimum=1, maximum=1_000_000)
   num_runs: int = setting(3, "repetitions, each with its own seed", minimum=1, maximum=10_000)
+  convolution: str = setting(
+    "auto", "their form; auto: matmul on CPU, lax elsewhere", choices=models.CONVOLUTION_FORMS
+  )
   report: str = REPORT
 
   def __post_init__(self) -> None:
@@ -98,7 +101,10 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
   optimizer = optimizers.make_optimizer(config.optimizer, config.learning_rate, config.weight_decay)
   family = {
     f"model_{i + 1}": models.parse_cnn(
-      spec, num_classes=images.num_classes, dropout_rate=config.dropout_rate
+      spec,
+      num_classes=images.num_classes,
+      dropout_rate=config.dropout_rate,
+      convolution=config.convolution,
     )
     for i, spec in enumerate(config.architectures)
   }

@@ -15,7 +15,7 @@ from typing import Any, NoReturn, cast
 import jax
 from absl import flags
 
-from hw1_jax import data, resuming, runs, settings
+from hw1_jax import data, distributed, memory, resuming, runs, settings
 from hw1_jax.monitoring import NonFiniteError
 from hw1_jax.summary import Summary
 
@@ -32,6 +32,7 @@ class Experiment:
   summarize: Callable[[Any, Any], Summary]
   draw: Callable[[Any, Any], dict[str, Any]]
   x64: bool = False
+  memory_need: Callable[[Any], memory.Need] | None = None  # of what is large; None: nothing
 
   @property
   def uses_images(self) -> bool:
@@ -68,6 +69,9 @@ def _define_common(values: flags.FlagValues, experiment: Experiment) -> None:
   text("workdir", f"results/single/{experiment.name}", "the run folder")
   text("num_devices", None, "devices to use; default: all (on CPU one a core)")
   text("compilation_cache_dir", None, "keep compiled programs here between runs")
+  text("coordinator_address", None, "HOST:PORT of process 0, for a run of several processes")
+  text("num_processes", None, "how many processes make this run together")
+  text("process_id", None, "which of them this is, from 0")
   text(
     "checkpoint_seconds",
     str(resuming.CHECKPOINT_SECONDS),
@@ -76,7 +80,10 @@ def _define_common(values: flags.FlagValues, experiment: Experiment) -> None:
   if experiment.uses_images:
     text("data_dir", None, "where downloads are kept; default: TFDS's folder")
     text("manual_dir", None, "folder with the data set's four original files; no download then")
+  if experiment.memory_need is not None:
+    text("max_memory_gb", None, "refuse what needs more, in 10^9 bytes; default: what is free")
   for name, help in (
+    ("distributed", "join the processes that Slurm, Open MPI or Kubernetes started"),
     ("overwrite", "replace the run in --workdir instead of going on with it"),
     ("figures_only", "draw the figures and the summary again from result.npz"),
     ("help", "show the experiment's flags"),
@@ -133,11 +140,14 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> None:
     config = parse_config(experiment, options)
     folder = runs.RunFolder(Path(options["workdir"]))
     options["checkpoint_seconds"] = checkpoint_seconds(options["checkpoint_seconds"])
-    set_up_jax(experiment.x64, options["num_devices"], options["compilation_cache_dir"])
+    set_up_jax(experiment.x64, options)
     if options["figures_only"]:
       redraw(experiment, config, folder)
       return
-    execute(experiment, config, folder, options, argv)
+    if experiment.memory_need is not None:
+      memory.check(experiment.memory_need(config), options["max_memory_gb"])
+    with distributed.noticing_losses():
+      execute(experiment, config, folder, options, argv)
   except BrokenPipeError:  # the reader of our output has gone, as in `... --help | head`
     sys.stderr.close()
   except flags.UnrecognizedFlagError as error:
@@ -148,6 +158,8 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> None:
     stop(experiment, f"unreadable text in the flags: {error}", 2)
   except NonFiniteError as error:
     stop(experiment, f"{error}; what was recorded so far is in {folder.path}", 1)
+  except distributed.ProcessLost as error:
+    stop(experiment, f"{error}; the same command goes on from the last checkpoint", 1)
   except resuming.Interrupted as interrupt:
     stop(experiment, f"stopped by {interrupt}; the same command goes on from here", interrupt.code)
 
@@ -164,21 +176,29 @@ def stop(experiment: Experiment, message: str, code: int) -> NoReturn:
   """Prints one line on stderr and exits."""
   line = " ".join(message.split()).removeprefix("--: ")
   print(f"{experiment.name}: {line}", file=sys.stderr, flush=True)
-  sys.exit(code)
+  distributed.leave(code)
 
 
-def set_up_jax(x64: bool, num_devices: str | None, cache_dir: str | None) -> None:
-  """Configures JAX before any array exists: precision, CPU devices, compilation cache."""
+def set_up_jax(x64: bool, options: dict[str, Any]) -> None:
+  """Configures JAX before any array exists: precision, devices, processes, compilation cache."""
+  num_devices = options["num_devices"]
   if num_devices is not None and (not num_devices.isdecimal() or not 1 <= int(num_devices) <= 4096):
     raise settings.SettingError("num_devices", num_devices, "a whole number from 1 to 4096")
   if x64:
     jax.config.update("jax_enable_x64", True)
-  if cache_dir:
-    jax.config.update("jax_compilation_cache_dir", cache_dir)
+  if options["compilation_cache_dir"]:
+    jax.config.update("jax_compilation_cache_dir", options["compilation_cache_dir"])
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
   with contextlib.suppress(RuntimeError):  # a backend exists: a second call in one process
     jax.config.update("jax_num_cpu_devices", int(num_devices or runs.usable_cores()))
-  available = len(jax.devices())
+  if num_devices is not None:
+    visible = ",".join(map(str, range(int(num_devices))))
+    jax.config.update("jax_cuda_visible_devices", visible)
+    jax.config.update("jax_rocm_visible_devices", visible)
+  processes = [options[name] for name in ("coordinator_address", "num_processes", "process_id")]
+  if options["distributed"] or any(value is not None for value in processes):
+    distributed.initialize(*processes)
+  available = jax.local_device_count()
   if num_devices and int(num_devices) > available:
     raise settings.SettingError("num_devices", num_devices, f"at most {available} here")
 
@@ -203,8 +223,20 @@ def execute(
 ) -> None:
   """Runs, or goes on with, an experiment in its folder and writes all of its files."""
   images = load_images(config, options) if experiment.uses_images else None
-  with folder.hold(dataclasses.asdict(config), overwrite=options["overwrite"]):
-    execute_held(experiment, config, images, folder, options, argv)
+  with contextlib.ExitStack() as held:
+
+    def take() -> bytes:
+      new = settings.defaults(experiment.config)
+      held.enter_context(
+        folder.hold(dataclasses.asdict(config), overwrite=options["overwrite"], new=new)
+      )
+      return b"finished" if folder.finished() else b""
+
+    finished = distributed.from_writer(take) == b"finished"
+    if not finished:
+      execute_held(experiment, config, images, folder, options, argv)
+    elif distributed.is_writer():
+      print(f"{experiment.name}: finished before, in {folder.path}; --overwrite runs it anew")
 
 
 def execute_held(
@@ -215,10 +247,7 @@ def execute_held(
   options: dict[str, Any],
   argv: Sequence[str],
 ) -> None:
-  """What `execute` does once the folder is its own."""
-  if folder.finished():
-    print(f"{experiment.name}: finished before, in {folder.path}; --overwrite runs it anew")
-    return
+  """What `execute` does once the folder is its own and not finished."""
   provenance: dict[str, Any] = {
     "experiment": experiment.name,
     "status": "running",
@@ -230,30 +259,37 @@ def execute_held(
     "x64": experiment.x64,
     "dataset": images and describe_data(images),
   }
-  provenance_path = folder.path / "provenance.json"
-  runs.write_bytes(folder.path / "run.flags", run_flags(experiment, config, folder, options))
-  runs.write_json(provenance_path, provenance)
+
+  def record(**facts: Any) -> None:
+    provenance.update(facts)
+    if distributed.is_writer():
+      runs.write_json(folder.path / "provenance.json", provenance)
+
+  if distributed.is_writer():
+    runs.write_bytes(folder.path / "run.flags", run_flags(experiment, config, folder, options))
+  record()
   seconds = options["checkpoint_seconds"]
   monitor = resuming.RunMonitor(folder, experiment.name, seconds=seconds)
   monitor.catch_signals()
   try:
     inputs = (config, images) if experiment.uses_images else (config,)
     result = experiment.run(*inputs, monitor)
-    checksum = runs.write_result(folder.path / "result.npz", result)
-    present(experiment, config, result, folder)
+    if distributed.is_writer():
+      checksum = runs.write_result(folder.path / "result.npz", result)
+      provenance["checksums"] = {"result.npz": checksum}
+      present(experiment, config, result, folder)
   except BaseException as error:
     interrupted = isinstance(error, resuming.Interrupted | KeyboardInterrupt)
-    provenance["status"] = "interrupted" if interrupted else "failed"
-    provenance["message"] = " ".join(f"{type(error).__name__}: {error}".split())
-    provenance["seconds"] = monitor.seconds
+    message = " ".join(f"{type(error).__name__}: {error}".split())
     with contextlib.suppress(runs.RunError):  # the first error says what is wrong
-      runs.write_json(provenance_path, provenance)
+      record(
+        status="interrupted" if interrupted else "failed", message=message, seconds=monitor.seconds
+      )
     raise
-  provenance |= {"status": "finished", "seconds": monitor.seconds}
-  provenance["checksums"] = {"result.npz": checksum}
-  runs.write_json(provenance_path, provenance)
+  record(status="finished", seconds=monitor.seconds)
   monitor.discard()
-  print(f"{experiment.name}: {monitor.seconds:.0f} s, results in {folder.path}")
+  if distributed.is_writer():
+    print(f"{experiment.name}: {monitor.seconds:.0f} s, results in {folder.path}")
 
 
 def run_flags(
@@ -268,7 +304,7 @@ def run_flags(
       text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
       lines.append(f"--{name}={text}")
   lines.append(f"--workdir={folder.path}")
-  for name in ("data_dir", "manual_dir", "num_devices"):
+  for name in ("data_dir", "manual_dir", "num_devices"):  # not who the processes were
     if options.get(name) is not None:
       lines.append(f"--{name}={options[name]}")
   return ("\n".join(lines) + "\n").encode()
@@ -300,7 +336,7 @@ def redraw(experiment: Experiment, config: Any, folder: runs.RunFolder) -> None:
   """
   saved = runs.read_json(folder.path / "config.json")
   known = {field.name for field in dataclasses.fields(experiment.config)}
-  if not isinstance(saved, dict) or set(saved) != known:
+  if not isinstance(saved, dict) or not set(saved) <= known:
     raise runs.RunError(
       f"{folder.path / 'config.json'} is not of {experiment.name}; check --workdir"
     )

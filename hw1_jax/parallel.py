@@ -3,6 +3,9 @@
 Each device works through its share of the members. In the loop form a member's computation is the
 very program that a single run would execute, so a member's bits do not depend on how many run
 together. In the vmap form all members of a device advance together, which is what a GPU wants.
+
+With several processes (`distributed`) the devices are those of all of them; every process passes
+the same arguments and gets all of the outputs.
 """
 
 import functools
@@ -11,7 +14,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import PartitionSpec
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
 PyTree = Any
 AXIS = "members"
@@ -39,14 +43,15 @@ def map_members(
 
   Args:
     function: of `num_shared` arguments that all members share, then one member's arguments.
-    num_shared: how many leading arguments have no member axis; they are copied to every device.
-    num_devices: how many devices to use; all by default.
+    num_shared: how many leading arguments have no member axis; they are copied to every device,
+      at every call unless `share` has done it before.
+    num_devices: how many devices to use; all by default, but no more than there are members.
     form: "loop" (one member after the other on each device), "vmap", or "auto": the loop on CPU,
       where small products vectorize badly over members, vmap elsewhere.
   """
   if form not in ("auto", "loop", "vmap"):
     raise ValueError(f"form: got {form!r}, expected auto, loop or vmap")
-  mesh = make_mesh(num_devices)
+  most = make_mesh(num_devices).size
   if form == "auto":
     form = "loop" if jax.default_backend() == "cpu" else "vmap"
 
@@ -55,27 +60,94 @@ def map_members(
       return jax.vmap(functools.partial(function, *shared))(*stacked)
     return jax.lax.map(lambda member: function(*shared, *member), stacked)
 
-  over_devices = jax.shard_map(
-    share_of_device,
-    mesh=mesh,
-    in_specs=(PartitionSpec(), PartitionSpec(AXIS)),
-    out_specs=PartitionSpec(AXIS),
-    check_vma=False,
-  )
+  @functools.cache
+  def on_devices(size: int) -> tuple[jax.sharding.Mesh, Callable[..., PyTree]]:
+    mesh = make_mesh(size)
+    over_devices = jax.shard_map(
+      share_of_device,
+      mesh=mesh,
+      in_specs=(PartitionSpec(), PartitionSpec(AXIS)),
+      out_specs=PartitionSpec(AXIS),
+      check_vma=False,
+    )
+    return mesh, jax.jit(over_devices)
 
-  @jax.jit
   def mapped(*args: PyTree) -> PyTree:
     shared, stacked = args[:num_shared], args[num_shared:]
     num_members = jax.tree.leaves(stacked)[0].shape[0]
-    padding = -num_members % mesh.size  # the last member again; dropped below
-    padded = jax.tree.map(lambda leaf: _pad_members(leaf, padding), stacked)
-    outputs = over_devices(shared, padded)
-    return jax.tree.map(lambda leaf: leaf[:num_members], outputs)
+    several = jax.process_count() > 1
+    mesh, compute = on_devices(most if several else min(most, num_members))
+    padding = -num_members % mesh.size
+    if padding:
+      stacked = _pad(stacked, padding)
+    if several:
+      shared, stacked = (_on_all_processes(part, mesh) for part in (shared, stacked))
+    outputs = compute(shared, stacked)
+    if padding or several:
+      # Devices exchange nothing while any of them computes: on CPU one that waits for another would
+      # hold a thread that the other one's matrix product may be waiting for.
+      outputs = jax.block_until_ready(outputs)
+      outputs = _whole(outputs, num_members, mesh)
+    return outputs
 
   return mapped
 
 
-def _pad_members(leaf: jax.Array, padding: int) -> jax.Array:
-  if padding == 0:
-    return leaf
-  return jnp.concatenate([leaf, jnp.repeat(leaf[-1:], padding, axis=0)])
+@functools.partial(jax.jit, static_argnums=1)
+def _pad(tree: PyTree, padding: int) -> PyTree:
+  """Returns leaves [M, ...] with the last member repeated `padding` times."""
+  return jax.tree.map(
+    lambda leaf: jnp.concatenate([leaf, jnp.repeat(leaf[-1:], padding, axis=0)]), tree
+  )
+
+
+def _whole(tree: PyTree, num_members: int, mesh: jax.sharding.Mesh) -> PyTree:
+  """Returns the first `num_members` of leaves that lie in parts on a mesh, whole on every device.
+
+  With several processes, whole on the first device of each.
+  """
+  whole = _gather(num_members, mesh)(tree)
+  if jax.process_count() > 1:
+    return jax.tree.map(lambda leaf: leaf.addressable_data(0), whole)
+  return whole
+
+
+@functools.cache
+def _gather(num_members: int, mesh: jax.sharding.Mesh) -> Callable[[PyTree], PyTree]:
+  everywhere = NamedSharding(mesh, PartitionSpec())
+  return jax.jit(
+    lambda tree: jax.tree.map(lambda leaf: leaf[:num_members], tree), out_shardings=everywhere
+  )
+
+
+def share(tree: PyTree, num_members: int) -> PyTree:
+  """Returns `tree` on every device that `num_members` members use, for repeated use as shared."""
+  if jax.process_count() > 1:
+    return _on_all_processes(tree, make_mesh())
+  mesh = make_mesh(min(num_members, len(jax.devices())))
+  return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+def round_size(num_members: int) -> int:
+  """Returns how many members to advance at a time so that no device idles.
+
+  That is all of them where they divide evenly over the devices, or where there are fewer members
+  than devices; otherwise one a device.
+  """
+  num_devices = len(jax.devices())
+  return num_members if num_members % num_devices == 0 else min(num_members, num_devices)
+
+
+def _on_all_processes(tree: PyTree, mesh: jax.sharding.Mesh) -> PyTree:
+  """Returns arrays that every process holds whole as arrays over the mesh of all processes."""
+  sharding = NamedSharding(mesh, PartitionSpec())
+
+  def spread(leaf: Any) -> jax.Array:
+    if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+      return leaf
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+      return jax.random.wrap_key_data(spread(jax.random.key_data(leaf)))
+    host = np.asarray(leaf)
+    return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
+
+  return jax.tree.map(spread, tree)

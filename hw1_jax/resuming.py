@@ -16,12 +16,13 @@ import jax
 from flax import serialization
 from tqdm import tqdm
 
+from hw1_jax import distributed
 from hw1_jax.monitoring import Chunk, Monitor, NonFiniteError, State
 from hw1_jax.runs import RunFolder, cannot_write, jsonable, write_bytes
 
 CHECKPOINT_SECONDS = 20.0  # at most this much work is done twice after a kill; our choice
 LOG_SECONDS = 30.0  # between progress lines where there is no terminal
-_MAGIC = b"hw1_jax checkpoint 1\n"
+_MAGIC = b"hw1_jax checkpoint 2\n"
 
 
 class Interrupted(Exception):
@@ -70,18 +71,21 @@ class RunMonitor(Monitor):
     self.signum: int | None = None
     self._metrics_path = folder.path / "metrics.jsonl"
     self._metrics_bytes = 0
-    self._load()
+    self._take_up(distributed.from_writer(self._latest))
 
   @property
   def seconds(self) -> float:
     """Seconds of work so far, over all attempts."""
     return self.earlier_seconds + time.monotonic() - self.started
 
-  def _load(self) -> None:
+  def _latest(self) -> bytes:
+    """Returns the newest usable checkpoint, or b""; metrics.jsonl is cut to what it knows of."""
+    found, length = b"", 0
     for name in ("checkpoint.msgpack", "checkpoint.previous.msgpack"):
       path = self.folder.path / name
       try:
-        content = unpack_checkpoint(path.read_bytes())
+        raw = path.read_bytes()
+        content = unpack_checkpoint(raw)
       except FileNotFoundError:
         continue
       except (ValueError, OSError) as error:
@@ -91,19 +95,28 @@ class RunMonitor(Monitor):
       if size < content["metrics_bytes"]:
         self.say(f"{self._metrics_path} is shorter than {name} says; looking for an earlier state")
         continue
-      self.loops = content["loops"]
-      self.earlier_seconds = content["seconds"]
-      self._metrics_bytes = content["metrics_bytes"]
+      found, length = raw, content["metrics_bytes"]
       self.say(f"going on from {path}")
       break
     try:
       with open(self._metrics_path, "ab") as file:
-        file.truncate(self._metrics_bytes)
+        file.truncate(length)
     except OSError as error:
       raise cannot_write(self._metrics_path, error) from None
+    return found
+
+  def _take_up(self, raw: bytes) -> None:
+    if raw:
+      content = unpack_checkpoint(raw)
+      self.loops = content["loops"]
+      self.earlier_seconds = content["seconds"]
+      self._metrics_bytes = content["metrics_bytes"]
 
   def save(self) -> None:
     """Writes the checkpoint; the one before stays as checkpoint.previous.msgpack."""
+    self.last_save = time.monotonic()
+    if not distributed.is_writer():
+      return
     content = {
       "loops": self.loops,
       "seconds": self.seconds,
@@ -139,7 +152,7 @@ class RunMonitor(Monitor):
       initial=done,
       desc=f"{self.title}: {name}",
       unit=f" {unit}",
-      disable=None,
+      disable=None if distributed.is_writer() else True,
       leave=False,
       dynamic_ncols=True,
     )
@@ -154,21 +167,26 @@ class RunMonitor(Monitor):
           raise NonFiniteError(error)
         self._log(name, first, done, total, unit, begun)
         due = time.monotonic() - self.last_save >= self.interval
-        if finished or due or self.signum:
+        signum = distributed.agree(self.signum)
+        if finished or due or signum:
           tree = serialization.to_state_dict(jax.device_get(state))
           self.loops[name] = {"state": tree, "done": done, "finished": finished}
-        if due or self.signum:
+        if due or signum:
           self.save()
-        if self.signum:
-          raise Interrupted(self.signum)
+        if signum:
+          raise Interrupted(signum)
     return state
 
   def discard(self) -> None:
     """Removes the checkpoints of a finished run; its results stand."""
+    if not distributed.is_writer():
+      return
     for name in ("checkpoint.msgpack", "checkpoint.previous.msgpack"):
       (self.folder.path / name).unlink(missing_ok=True)
 
   def _append(self, records: list[dict]) -> None:
+    if not distributed.is_writer():
+      return
     lines = "".join(json.dumps(jsonable(record)) + "\n" for record in records).encode()
     try:
       with open(self._metrics_path, "ab") as file:
@@ -186,7 +204,9 @@ class RunMonitor(Monitor):
     self.say(f"{name}: {done} of {total} {unit}, at most {left:.0f} s left")
 
   def say(self, text: str) -> None:
-    """Prints one line of progress on stderr."""
+    """Prints one line of progress on stderr; of several processes the writer alone does."""
+    if not distributed.is_writer():
+      return
     print(f"{self.title}: {text}", file=sys.stderr, flush=True)
 
   def catch_signals(self) -> None:

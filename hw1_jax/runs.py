@@ -146,8 +146,15 @@ class RunFolder:
     self.path = path
 
   @contextlib.contextmanager
-  def hold(self, config: dict[str, Any], *, overwrite: bool) -> Iterator[None]:
+  def hold(
+    self, config: dict[str, Any], *, overwrite: bool, new: dict[str, Any] | None = None
+  ) -> Iterator[None]:
     """Creates or takes up the folder, and keeps other processes out while the context lasts.
+
+    Args:
+      config: the run's settings.
+      overwrite: whether to remove the run that is there.
+      new: the values that settings had before they existed, for folders from before.
 
     Raises:
       RunError: it cannot be written, another process holds it, or it holds a run with other
@@ -164,7 +171,7 @@ class RunFolder:
         self._clear()
       config_path = self.path / "config.json"
       if config_path.exists():
-        self._refuse_other_config(read_json(config_path), jsonable(config))
+        self._refuse_other_config(read_json(config_path), jsonable(config), jsonable(new or {}))
       else:
         write_json(config_path, config)
       yield
@@ -182,9 +189,10 @@ class RunFolder:
     lock.write(f"host {socket.gethostname()}, process {os.getpid()}")
     lock.flush()
 
-  def _refuse_other_config(self, old: Any, new: dict[str, Any]) -> None:
+  def _refuse_other_config(self, old: Any, new: dict[str, Any], defaults: dict[str, Any]) -> None:
     if not isinstance(old, dict):
       raise RunError(f"{self.path / 'config.json'} is damaged; repeat the run with --overwrite")
+    old = {**defaults, **old}
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
     if names:
       changes = ", ".join(f"--{n} (there {old.get(n)}, now {new.get(n)})" for n in names)
@@ -266,6 +274,7 @@ def environment() -> dict[str, Any]:
       "kind": devices[0].device_kind,
       "count": len(devices),
     },
+    "processes": jax.process_count(),
     "threads": int(os.environ.get("NPROC") or len(os.sched_getaffinity(0))),
     "git_commit": _git_commit(),
   }

@@ -158,3 +158,8 @@ def _show(value: Any) -> str:
     value = ",".join(str(entry) for entry in value)
   text = repr(value) if isinstance(value, str) else str(value)
   return text if len(text) <= 80 else text[:77] + "..."
+
+
+def defaults(config: type[Settings]) -> dict[str, Any]:
+  """Returns every setting's default."""
+  return {field.name: field.default for field in dataclasses.fields(config)}

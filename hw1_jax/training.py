@@ -264,10 +264,14 @@ def train_images(
   if initial_params is None:
     initial_params = models.init_members(task.model, rng.streams(keys, "init"), input_shape)
   num_members = keys.shape[0]
-  train_set, test_set = jnp.asarray(images.train_images), jnp.asarray(images.test_images)
   given = images.train_labels if train_labels is None else train_labels
-  labels = jnp.broadcast_to(jnp.asarray(given), (num_members, train_set.shape[0]))
-  test_labels = jnp.broadcast_to(jnp.asarray(images.test_labels), (num_members, len(test_set)))
+  num_examples = len(images.train_labels)
+  labels = jnp.broadcast_to(jnp.asarray(given), (num_members, num_examples))
+  test_labels = jnp.broadcast_to(
+    jnp.asarray(images.test_labels), (num_members, len(images.test_labels))
+  )
+  width = parallel.round_size(num_members)
+  train_set, test_set = parallel.share((images.train_images, images.test_images), width)
   run_epochs = map_epochs(
     task.model,
     task.optimizer,
@@ -277,50 +281,96 @@ def train_images(
   )
   evaluate = map_evaluate(task.model)
 
-  def advance(state: dict[str, Any]) -> Chunk:
-    train, info = run_epochs(train_set, labels, state["train"], keys)
-    measured: dict[str, Any] = {f"train_{key}": info[key] for key in ("loss", "accuracy")}
+  def run_round(train: TrainState, rows: np.ndarray) -> tuple[TrainState, dict[str, Any]]:
+    """Returns one further epoch of the members `rows` [R]: (states, what is measured of each)."""
+    mine = _take((labels, test_labels, keys), rows)
+    train, info = run_epochs(train_set, mine[0], train, mine[2])
+    measured = {f"train_{key}": info[key] for key in ("loss", "accuracy")}
     if task.gradient_norm:
       measured["gradient_norm"] = info["gradient_norm"]
-    evaluations = [("test", test_set, test_labels)]
+    evaluations = [("test", test_set, mine[1])]
     if task.evaluate_train:
-      evaluations.append(("exact_train", train_set, labels))
+      evaluations.append(("exact_train", train_set, mine[0]))
     for prefix, inputs, targets in evaluations:
       means = evaluate(inputs, targets, train.params)
       measured |= {f"{prefix}_{key}": value for key, value in means.items()}
-    measured = {key: np.asarray(value)[:, None] for key, value in measured.items()}
-    done = int(np.asarray(train.epoch)[0])
-    history = {
-      key: np.concatenate([state["history"].get(key, value[:, :0]), value], axis=1)
-      for key, value in measured.items()
-    }
-    snapshots = dict(state["snapshots"])
     if task.snapshot_steps:
-      snapshots[str(done)] = np.asarray(info["snapshots"])
-    elif task.snapshot_epochs and done % task.snapshot_epochs == 0:
-      vectors = jax.vmap(lambda params: pytrees.ravel(params)[0])(train.params)
-      snapshots[str(done)] = np.asarray(vectors)[:, None]
-    record = {"phase": name, "epoch": done}
-    record |= {key: value[:, 0].tolist() for key, value in measured.items()}
-    finite = np.isfinite(measured["train_loss"][:, 0])
+      measured["snapshots"] = info["snapshots"]
+    return train, jax.device_get(measured)
+
+  def advance(state: dict[str, Any]) -> Chunk:
+    epochs = state["epochs"]  # [M], done by each member
+    order = np.argsort(epochs, kind="stable")[:width]  # those that have done least go on
+    rows = np.sort(order[epochs[order] < task.num_epochs])
+    # A last round with fewer members repeats one of them: the same program, the same values.
+    filled = np.concatenate([rows, np.repeat(rows[-1:], width - len(rows))])
+    train, measured = run_round(_take(state["train"], filled), filled)
+    after = epochs.copy()
+    after[rows] += 1
+    due = np.full(len(rows), bool(task.snapshot_steps))
+    if task.snapshot_epochs:
+      due = after[rows] % task.snapshot_epochs == 0
+    if task.snapshot_epochs and due.any():
+      measured["snapshots"] = np.asarray(_ravelled_members(train.params))[:, None]
+    vectors, snapshots = measured.pop("snapshots", None), dict(state["snapshots"])
+    for epoch in np.unique(after[rows][due]):
+      blank = np.zeros((num_members, *vectors.shape[1:]), vectors.dtype)
+      kept, these = snapshots.get(str(epoch), blank).copy(), due & (after[rows] == epoch)
+      kept[rows[these]] = vectors[: len(rows)][these]
+      snapshots[str(epoch)] = kept
+    history = {}
+    for key, values in measured.items():
+      blank = np.full((num_members, task.num_epochs), np.nan, values.dtype)
+      history[key] = state["history"].get(key, blank).copy()
+      history[key][rows, epochs[rows]] = values[: len(rows)]
+    records = [
+      {"phase": name, "epoch": e + 1} | {key: history[key][:, e].tolist() for key in history}
+      for e in range(int(epochs.min()), int(after.min()))
+    ]
     error = None
+    finite = np.isfinite(measured["train_loss"][: len(rows)])
     if not finite.all():
-      m = int(np.argmin(finite))
-      error = (
-        f"{name}, run {m}: the training loss is {measured['train_loss'][m, 0]} at epoch {done}"
-      )
-    new_state = {"train": train, "history": history, "snapshots": snapshots}
-    return Chunk(new_state, done, done >= task.num_epochs, [record], error)
+      m = int(rows[np.argmin(finite)])
+      value = history["train_loss"][m, epochs[m]]
+      error = f"{name}, run {m}: the training loss is {value} at epoch {after[m]}"
+    new_state = {
+      "train": _put(state["train"], filled, train),
+      "epochs": after,
+      "history": history,
+      "snapshots": snapshots,
+    }
+    done = int(after.min())
+    return Chunk(new_state, done, done >= task.num_epochs, records, error)
 
   # Made where the epochs leave their state, so that the second epoch finds the first one's program.
   start = parallel.map_members(lambda params: init_state(params, task.optimizer))(initial_params)
-  state: dict[str, Any] = {"train": start, "history": {}, "snapshots": {}}
+  epochs = np.zeros(num_members, np.int64)
+  state: dict[str, Any] = {"train": start, "epochs": epochs, "history": {}, "snapshots": {}}
   state = monitor.loop(name, state, advance, total=task.num_epochs, unit="epochs")
   snapshots = None
   if state["snapshots"]:
     in_order = sorted(state["snapshots"].items(), key=lambda item: int(item[0]))
     snapshots = np.concatenate([vectors for _, vectors in in_order], axis=1)
   return ImageResult(state["train"].params, initial_params, dict(state["history"]), snapshots)
+
+
+_ravelled_members = jax.jit(jax.vmap(lambda params: pytrees.ravel(params)[0]))
+_take_members = jax.jit(lambda tree, rows: jax.tree.map(lambda leaf: leaf[rows], tree))
+_put_members = jax.jit(
+  lambda tree, rows, new: jax.tree.map(lambda leaf, part: leaf.at[rows].set(part), tree, new)
+)
+
+
+def _take(tree: PyTree, rows: np.ndarray) -> PyTree:
+  """Returns members `rows` [R] of leaves [M, ...]."""
+  everyone = len(rows) == jax.tree.leaves(tree)[0].shape[0]
+  return tree if everyone else _take_members(tree, rows)
+
+
+def _put(tree: PyTree, rows: np.ndarray, new: PyTree) -> PyTree:
+  """Returns leaves [M, ...] with members `rows` [R] replaced by those of `new`."""
+  everyone = len(rows) == jax.tree.leaves(tree)[0].shape[0]
+  return new if everyone else _put_members(tree, rows, new)
 
 
 def train_family(

@@ -11,7 +11,7 @@ LAYERS = (
   {"data", "models", "optimizers"},
   {"training", "fitting", "evaluation", "parallel"},
   {"trajectory", "curvature", "critical_points", "landscape", "sensitivity"},
-  {"runs", "resuming", "cli", "figures", "report"},
+  {"runs", "memory", "distributed", "resuming", "cli", "figures", "report"},
 )
 WORLD = {"os", "sys", "time", "pathlib", "absl", "matplotlib", "tqdm", "signal", "subprocess"}
 # data.py reads and downloads files: that is what it is for.

@@ -1,0 +1,138 @@
+"""Several processes, on one host or many, as one run.
+
+Every process executes the same experiment with the same settings; `parallel.map_members` spreads
+the members over the devices of all of them. Files are process 0's business alone, the writer's: it
+reads the checkpoint and hands it to the others, and it alone writes.
+"""
+
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from typing import NoReturn
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from hw1_jax.runs import RunError
+from hw1_jax.settings import SettingError
+
+HEARTBEAT_SECONDS = 30  # a process not heard of for so long is taken for dead; our choice
+CONNECT_SECONDS = 120  # to wait for all processes at the start; our choice
+
+
+class ProcessLost(Exception):
+  """Another process of this run died, or could not be reached."""
+
+
+def initialize(
+  coordinator_address: str | None, num_processes: str | None, process_id: str | None
+) -> None:
+  """Joins this process to the others; what is None, JAX finds out from its surroundings.
+
+  It can under Slurm, Open MPI, Kubernetes and on TPUs. To be called before any array exists.
+
+  Raises:
+    SettingError: the three do not make sense, or are missing where JAX cannot find them.
+    ProcessLost: the others did not come within CONNECT_SECONDS.
+  """
+  count = _number("num_processes", num_processes, 1)
+  index = _number("process_id", process_id, 0)
+  if count is not None and index is not None and index >= count:
+    raise SettingError("process_id", process_id, f"less than --num_processes, {count}")
+  if count is not None and (index is None or coordinator_address is None):
+    raise SettingError(
+      "num_processes", num_processes, "--coordinator_address=HOST:PORT and --process_id with it"
+    )
+  if coordinator_address is not None and not re.fullmatch(r"\S+:[0-9]{1,5}", coordinator_address):
+    raise SettingError("coordinator_address", coordinator_address, "HOST:PORT")
+  if count is not None:
+    print(
+      f"process {index} of {count}: meeting the others at {coordinator_address}, "
+      f"for at most {CONNECT_SECONDS} s",
+      file=sys.stderr,
+      flush=True,
+    )
+  try:
+    jax.distributed.initialize(
+      coordinator_address,
+      count,
+      index,
+      initialization_timeout=CONNECT_SECONDS,
+      heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+    )
+  except ValueError as error:
+    raise SettingError(
+      "distributed",
+      str(error).splitlines()[0],
+      "a cluster that JAX knows, or --coordinator_address, --num_processes and --process_id",
+    ) from None
+  except RuntimeError as error:
+    reason = str(error).splitlines()[0]
+    raise ProcessLost(f"the processes did not come together ({reason})") from None
+
+
+def _number(name: str, text: str | None, minimum: int) -> int | None:
+  if text is None:
+    return None
+  if not text.isdecimal() or not text.isascii() or not minimum <= int(text) <= 1_000_000:
+    raise SettingError(name, text, f"a whole number from {minimum} to 1000000")
+  return int(text)
+
+
+def is_writer() -> bool:
+  """Returns whether this process writes the files and speaks on the terminal."""
+  return jax.process_index() == 0
+
+
+def from_writer(work: Callable[[], bytes]) -> bytes:
+  """Returns on every process what `work` returns on the writer; a RunError comes to all as well."""
+  if jax.process_count() == 1:
+    return work()
+  content, failed = b"", False
+  if is_writer():
+    try:
+      content = work()
+    except RunError as error:
+      content, failed = str(error).encode(), True
+  header = multihost_utils.broadcast_one_to_all(np.array([len(content), failed], np.int32))
+  size, failed = int(header[0]), bool(header[1])
+  buffer = np.zeros(max(size, 1), np.uint8)
+  if is_writer():
+    buffer[:size] = np.frombuffer(content, np.uint8)
+  content = np.asarray(multihost_utils.broadcast_one_to_all(buffer)).tobytes()[:size]
+  if failed:
+    raise RunError(content.decode())
+  return content
+
+
+def agree(signum: int | None) -> int | None:
+  """Returns the signal that any process has caught, the same on all of them; None if none has."""
+  if jax.process_count() == 1:
+    return signum
+  caught = np.max(multihost_utils.process_allgather(np.int32(signum or 0)))
+  return int(caught) or None
+
+
+@contextlib.contextmanager
+def noticing_losses() -> Iterator[None]:
+  """Turns the failure of a transfer between processes into ProcessLost."""
+  try:
+    yield
+  except (jax.errors.JaxRuntimeError, ValueError) as error:
+    transfer = isinstance(error, jax.errors.JaxRuntimeError) or "Gloo" in str(error)
+    if jax.process_count() == 1 or not transfer:
+      raise
+    reason = str(error).splitlines()[0]
+    raise ProcessLost(f"another process of this run was lost ({reason})") from None
+
+
+def leave(code: int) -> NoReturn:
+  """Ends this process at once where others are waiting for it: they notice, and end too."""
+  if jax.distributed.is_initialized():
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+  sys.exit(code)

@@ -1,0 +1,171 @@
+"""Several processes on this host as one run: the same bits as one process, and no hanging."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from hw1_jax import cli, runs
+from tests.test_experiments import ROOT, TINY, experiment, tiny_config
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="gloo over loopback, on Linux")
+QUICKLY = 60  # seconds within which the others notice a death: twice distributed.HEARTBEAT_SECONDS
+
+
+def free_port():
+  with socket.socket() as probe:
+    probe.bind(("127.0.0.1", 0))
+    return probe.getsockname()[1]
+
+
+def start(name, folder, num_processes, num_devices, *flags):
+  """Starts the processes of one tiny run; returns them."""
+  folder.parent.mkdir(parents=True, exist_ok=True)
+  flagfile = folder.parent / f"{folder.name}.flags"
+  flagfile.write_bytes(
+    cli.run_flags(experiment(name), tiny_config(name), runs.RunFolder(folder), {})
+  )
+  common = [sys.executable, "-m", f"experiments.{name}", f"--flagfile={flagfile}"]
+  common += [f"--num_devices={num_devices}", *flags]
+  if num_processes > 1:
+    address = f"127.0.0.1:{free_port()}"
+    common += [f"--coordinator_address={address}", f"--num_processes={num_processes}"]
+  return [
+    subprocess.Popen(
+      common + ([f"--process_id={i}"] if num_processes > 1 else []),
+      stdout=subprocess.PIPE,
+      stderr=subprocess.STDOUT,
+      text=True,
+      cwd=ROOT,
+      env=os.environ | {"JAX_PLATFORMS": "cpu"},
+    )
+    for i in range(num_processes)
+  ]
+
+
+def finish(processes, seconds=300):
+  """Returns [(exit code, output)] of all processes; kills those that do not end."""
+  try:
+    outputs = [process.communicate(timeout=seconds)[0] for process in processes]
+  finally:
+    for process in processes:
+      process.kill()
+  return [(process.returncode, output) for process, output in zip(processes, outputs)]
+
+
+def assert_same_run(one, other):
+  with np.load(one / "result.npz") as a, np.load(other / "result.npz") as b:
+    assert sorted(a.files) == sorted(b.files)
+    for name in a.files:
+      assert a[name].tobytes() == b[name].tobytes(), name
+  for name in ("metrics.jsonl", "summary.json"):
+    assert (one / name).read_bytes() == (other / name).read_bytes(), name
+
+
+def check_two_by_two(name, tmp_path):
+  """Runs an experiment on 2 processes x 2 devices, and on one device, and compares."""
+  both = finish(start(name, tmp_path / "two", 2, 2))
+  assert [code for code, _ in both] == [0, 0], both
+  alone = finish(start(name, tmp_path / "one", 1, 1))
+  assert alone[0][0] == 0, alone
+  assert_same_run(tmp_path / "two", tmp_path / "one")
+  assert both[0][1].count("results in") == 1  # process 0 speaks,
+  assert "results in" not in both[1][1]  # the other does not
+  provenance = runs.read_json(tmp_path / "two" / "provenance.json")
+  assert (provenance["processes"], provenance["device"]["count"]) == (2, 4)
+
+
+def test_two_processes_with_two_devices_each_give_the_bits_of_one_device(tmp_path):
+  check_two_by_two("optimization_path", tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(TINY) - {"optimization_path"}))
+def test_every_experiment_gives_the_same_bits_on_two_processes(name, tmp_path):
+  check_two_by_two(name, tmp_path)
+
+
+def test_a_death_ends_the_others_and_one_process_goes_on_from_there(tmp_path):
+  name, folder = "simulate_function", tmp_path / "run"
+  long = ("--num_epochs=3000000", "--loss_below=0", "--checkpoint_seconds=0", "--num_runs=2")
+  processes = start(name, folder, 2, 1, *long)
+  deadline = time.monotonic() + 200
+  while not (folder / "checkpoint.previous.msgpack").exists():
+    assert time.monotonic() < deadline, "no checkpoint"
+    assert all(process.poll() is None for process in processes)
+    time.sleep(0.1)
+  os.kill(processes[1].pid, signal.SIGKILL)
+  died = time.monotonic()
+  (code, output), _ = finish(processes, QUICKLY)
+  assert time.monotonic() - died < QUICKLY
+  assert code != 0
+  # Ours where a transfer fails, JAX's own where its heartbeat notices first.
+  assert re.search("another process of this run was lost|another task died", output), output
+  assert "Traceback" not in output, output
+  again = start(name, folder, 1, 1, *long)[0]
+  line = next(line for line in again.stdout if "cannot" in line or "going on" in line)
+  assert "going on from" in line
+  before = (folder / "metrics.jsonl").stat().st_size
+  while (folder / "metrics.jsonl").stat().st_size <= before:
+    time.sleep(0.1)
+  again.terminate()
+  assert finish([again], QUICKLY)[0][0] == 143
+
+
+def test_an_interrupt_of_any_process_stops_all_and_more_processes_can_go_on(tmp_path):
+  name, folder = "gradient_norm", tmp_path / "run"
+  processes = start(name, folder, 2, 1, "--checkpoint_seconds=0", "--num_epochs=20000")
+  deadline = time.monotonic() + 200
+  while not (folder / "checkpoint.msgpack").exists():
+    assert time.monotonic() < deadline, "no checkpoint"
+    assert all(process.poll() is None for process in processes)
+    time.sleep(0.05)
+  processes[1].terminate()  # the one that writes nothing
+  assert [code for code, _ in finish(processes)] == [143, 143]
+  assert runs.read_json(folder / "provenance.json")["status"] == "interrupted"
+  ended = finish(start(name, folder, 1, 2, "--num_epochs=20000"))
+  assert ended[0][0] == 0, ended
+  assert "going on from" in ended[0][1]
+  straight = finish(start(name, tmp_path / "straight", 1, 1, "--num_epochs=20000"))
+  assert straight[0][0] == 0, straight
+  assert_same_run(folder, tmp_path / "straight")
+
+
+def test_all_processes_hear_why_a_folder_is_refused(tmp_path):
+  name, folder = "gradient_norm", tmp_path / "run"
+  assert finish(start(name, folder, 1, 1))[0][0] == 0
+  refused = finish(start(name, folder, 2, 1, "--seed=5"))
+  assert [code for code, _ in refused] == [2, 2]
+  for _, output in refused:
+    assert "--seed (there 0, now 5)" in output
+
+
+@pytest.mark.parametrize(
+  ("flags", "message"),
+  [
+    (["--num_processes=2"], "--num_processes: got '2', expected --coordinator_address=HOST:PORT"),
+    (["--process_id=x"], "--process_id: got 'x', expected a whole number from 0"),
+    (["--num_processes=2", "--process_id=2"], "--process_id: got '2', expected less than"),
+    (["--coordinator_address=here"], "--coordinator_address: got 'here', expected HOST:PORT"),
+  ],
+)
+def test_wrong_flags_are_one_line(flags, message, tmp_path, capfd):
+  with pytest.raises(SystemExit) as stopped:
+    cli.main(experiment("gradient_norm"), ["x", f"--workdir={tmp_path}", *flags])
+  assert stopped.value.code == 2
+  error = capfd.readouterr().err
+  assert message in error
+  assert error.count("\n") == 1
+
+
+def test_where_jax_finds_no_cluster_the_flags_are_asked_for(tmp_path):
+  ((code, output),) = finish(start("gradient_norm", tmp_path / "run", 1, 1, "--distributed"))
+  assert code == 2
+  assert "expected a cluster that JAX knows, or --coordinator_address" in output
+  assert output.count("\n") == 1

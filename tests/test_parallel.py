@@ -1,0 +1,86 @@
+"""Members over devices: the same results on 1, 2 and 4, in the loop form the same bits."""
+
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hw1_jax import fitting, losses, models, optimizers, parallel, rng
+
+
+def scaled_sum(shared, x, key):
+  return {"y": jnp.sum(shared) * x, "z": jax.random.normal(key, (2,))}
+
+
+@pytest.mark.parametrize("num_members", [1, 2, 3, 5])
+@pytest.mark.parametrize("form", ["loop", "vmap"])
+def test_members_come_back_in_order_also_when_devices_do_not_divide_them(num_members, form):
+  x, keys = jnp.arange(num_members * 3.0).reshape(-1, 3), rng.member_keys(0, num_members)
+  found = parallel.map_members(scaled_sum, num_shared=1, form=form)(jnp.arange(4.0), x, keys)
+  np.testing.assert_array_equal(found["y"], 6 * x)
+  np.testing.assert_array_equal(found["z"], jnp.stack([jax.random.normal(k, (2,)) for k in keys]))
+
+
+def test_wrong_form_and_wrong_number_of_devices_are_refused():
+  with pytest.raises(ValueError, match="form: got 'pmap', expected auto, loop or vmap"):
+    parallel.map_members(scaled_sum, form="pmap")
+  with pytest.raises(ValueError, match="num_devices: got 99, expected 1 to 2"):
+    parallel.map_members(scaled_sum, num_devices=99)
+
+
+def test_what_is_shared_lies_on_the_devices_of_its_members_only():
+  assert len(parallel.share(jnp.ones(3), num_members=1).devices()) == 1
+  assert len(parallel.share(jnp.ones(3), num_members=5).devices()) == 2
+
+
+@pytest.mark.parametrize(("num_members", "size"), [(1, 1), (2, 2), (3, 2), (4, 4), (7, 2)])
+def test_rounds_leave_no_device_idle(num_members, size):
+  assert parallel.round_size(num_members) == size  # on the suite's two devices
+
+
+def train(num_members, form, which=slice(None)):
+  """Returns parameters [M, P] after 40 full-batch steps of a small network, float32."""
+  model = models.MLP((8, 8, 1), "tanh")
+  keys = rng.member_keys(0, num_members)[which]
+  forward, start = models.ravelled(model, keys, (1, 1))
+  x = jnp.linspace(-1, 1, 20)[:, None]
+  optimizer = optimizers.adam(1e-2)
+  chunk = fitting.make_fit_chunk(
+    lambda params: losses.mse(forward(params, x), jnp.sinc(5 * x)),
+    optimizer,
+    None,
+    num_epochs=40,
+    chunk_size=40,
+  )
+  states = jax.vmap(lambda params: fitting.start_state(params, optimizer))(start)
+  return np.asarray(parallel.map_members(chunk, form=form)(states)[0].train.params)
+
+
+def test_a_member_does_not_depend_on_how_many_train_with_it():
+  loop = train(8, "loop")
+  np.testing.assert_array_equal(train(4, "loop")[3], loop[3])
+  np.testing.assert_array_equal(train(8, "loop", slice(3, 4))[0], loop[3])
+  # vmap: other shapes of products, so other orders of summation; 40 steps of float32.
+  np.testing.assert_allclose(train(4, "vmap")[3], train(8, "vmap")[3], rtol=0, atol=1e-5)
+  np.testing.assert_allclose(train(8, "vmap"), loop, rtol=0, atol=1e-5)
+  assert np.abs(loop[3] - loop[2]).max() > 0.1  # members differ, so the above says something
+
+
+DEVICES = """
+import sys
+import jax
+jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
+from tests.test_parallel import train
+assert jax.device_count() == int(sys.argv[1])
+print(train(5, "loop").tobytes().hex())
+"""
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_results_do_not_depend_on_the_number_of_devices(count):
+  command = [sys.executable, "-c", DEVICES, str(count)]
+  done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+  assert done.stdout.strip() == train(5, "loop").tobytes().hex()
