@@ -1,0 +1,155 @@
+"""Draws the scaling curves: a column each, time above and memory below, all axes logarithmic.
+
+Beside the measured points stands, dashed, what theory says of large sizes: only its slope means
+something, so it is drawn a little apart and only over the sizes that the fit is made of.
+"""
+
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from benchmarks import curves, scaling
+from hw1_jax import figures, runs
+
+ASIDE = 2.0  # factor between a curve and its theory; our choice, for the eye
+SMALL = 7.5  # points, the text inside the panels
+LINE = 0.12  # of a panel's height, one line of that text
+GREY = "#555555"
+
+
+class Line(NamedTuple):
+  """What a panel shows of one series."""
+
+  label: str
+  sizes: np.ndarray
+  values: np.ndarray
+  exponent: float  # measured
+  theory: Callable[[np.ndarray], np.ndarray]  # sizes -> values, but for a factor
+  formula: str  # of the theory
+  first: int  # index from which on theory is drawn
+
+
+def save(measured: dict[str, Any], output: Path) -> None:
+  """Writes the figure of the curves, by name; the same curves, the same bytes."""
+  svg = output.suffix == ".svg"
+  buffer = io.BytesIO()
+  with matplotlib.rc_context({"svg.hashsalt": "scaling"}):
+    options: dict[str, Any] = {"metadata": {"Date": None}} if svg else {"dpi": 150}
+    draw(measured).savefig(buffer, format=output.suffix[1:], **options)
+  runs.write_bytes(output, buffer.getvalue())
+
+
+def draw(measured: dict[str, Any]) -> Figure:
+  """Returns the figure: time and added memory against size, with the slopes of theory."""
+  with matplotlib.rc_context({"font.size": 8.5}):
+    figure, axes = figures.canvas(len(measured), 2, width=2.6, height=2.4)
+  for i, (name, found) in enumerate(measured.items()):
+    curve, above, below = curves.CURVES[name], axes[i], axes[i + len(measured)]
+    series = [(curve.series[key], found["series"][key]) for key in curve.series]
+    panel(above, curve, [time_line(curve, *one) for one in series])
+    panel(below, curve, [memory_line(curve, *one) for one in series])
+    figures.label(above, curve.axis, "" if i else "time (s)", xscale="log", yscale="log")
+    figures.label(below, curve.axis, "" if i else "memory added (MiB)", xscale="log", yscale="log")
+    above.set_title(curve.title, fontsize=9.5, loc="left")
+    for ax in (above, below):
+      mark_sizes(ax, [point["size"] for point in series[0][1]["points"]])
+  return figure
+
+
+def time_line(curve: curves.Curve, series: curves.Series, found: dict[str, Any]) -> Line:
+  """Returns seconds a call; theory is a power of the size, or a constant and a multiple of it."""
+  points = found["points"]
+  sizes, first = sizes_of(points)
+  seconds = np.array([point["seconds"] for point in points])
+  theory, formula = power(curve.symbol, series.exponent)
+  if series.with_constant:
+    a, b = scaling.constant_and_rate(points)
+    theory, formula, first = lambda x: a + b * x, f"$a + b\\,{curve.symbol}$", 0
+  return Line(series.label, sizes, seconds, found["exponent"], theory, formula, first)
+
+
+def memory_line(curve: curves.Curve, series: curves.Series, found: dict[str, Any]) -> Line:
+  """Returns MiB that the calls need on top of packages and inputs."""
+  sizes, first = sizes_of(found["points"])
+  added = np.array([scaling.added_mib(point) for point in found["points"]])
+  theory, formula = power(curve.symbol, series.memory)
+  return Line(series.label, sizes, added, found["memory_exponent"], theory, formula, first)
+
+
+def sizes_of(points: list[dict[str, Any]]) -> tuple[np.ndarray, int]:
+  """Returns the sizes and the index of the first one of the upper half."""
+  sizes = np.array([point["size"] for point in points], float)
+  return sizes, len(sizes) - len(scaling.upper_half(points))
+
+
+def power(symbol: str, exponent: float) -> tuple[Callable[[np.ndarray], np.ndarray], str]:
+  """Returns size -> size^exponent, and its formula."""
+  raised = "" if exponent == 1 else f"^{{{exponent:g}}}"
+  return lambda sizes: sizes**exponent, f"$\\propto {symbol}{raised}$"
+
+
+def panel(ax: Axes, curve: curves.Curve, lines: Sequence[Line]) -> None:
+  """Draws the lines, their theories beside them, and names both."""
+  highest = max(range(len(lines)), key=lambda k: lines[k].values[-1])
+  shared = len({line.formula for line in lines}) == 1
+  extent = [value for line in lines for value in line.values]
+  for k, line in enumerate(lines):
+    ax.plot(line.sizes, line.values, linewidth=1.5, markersize=4.5, **figures.marker(k))
+    if shared and k != min(range(len(lines)), key=lambda j: lines[j].values[-1]):
+      continue  # one slope for all: below the lowest line
+    upward = len(lines) > 1 and not shared and k == highest
+    extent += list(guide(ax, line, ASIDE if upward else 1 / ASIDE))
+  # Room for the names: curves that rise leave the upper left corner free, others the upper right.
+  low, high = np.log10(min(extent)) - 0.15, np.log10(max(extent)) + 0.1
+  high = max(high, low + 1.2) + (max(high, low + 1.2) - low) * LINE * (len(lines) + 0.4)
+  ax.set_ylim(10**low, 10**high)
+  rises = lines[0].values[-1] >= lines[0].values[0]
+  for k, line in enumerate(lines):
+    name = f"{line.label}: " if len(lines) > 1 else "measured: "
+    ax.text(
+      0.03 if rises else 0.97,
+      0.98 - LINE * k * 0.8,
+      f"{name}${curve.symbol}^{{{line.exponent:.2f}}}$",
+      color=figures.COLORS[k],
+      fontsize=SMALL,
+      transform=ax.transAxes,
+      horizontalalignment="left" if rises else "right",
+      verticalalignment="top",
+    )
+
+
+def guide(ax: Axes, line: Line, aside: float) -> np.ndarray:
+  """Draws theory's slope `aside` times the measured values, over their upper half; returns it."""
+  sizes = line.sizes[line.first :]
+  grid = np.geomspace(sizes[0], sizes[-1], 50)
+  factor = np.exp(np.mean(np.log(line.values[line.first :] / line.theory(sizes)))) * aside
+  values = factor * line.theory(grid)
+  ax.plot(grid, values, color=GREY, linewidth=1.1, linestyle=(0, (4, 2.5)))
+  middle, right = len(grid) // 2, (values[-1] >= values[0]) == (aside < 1)
+  ax.annotate(
+    line.formula,
+    (grid[middle], values[middle]),
+    (3 if right else -3, -3 if aside < 1 else 3),
+    textcoords="offset points",
+    color=GREY,
+    fontsize=SMALL,
+    horizontalalignment="left" if right else "right",
+    verticalalignment="top" if aside < 1 else "bottom",
+  )
+  return values
+
+
+def mark_sizes(ax: Axes, sizes: list[int]) -> None:
+  """Puts a tick at each measured size."""
+  ax.xaxis.set_major_locator(FixedLocator(sizes))
+  ax.xaxis.set_minor_locator(NullLocator())
+  ax.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:g}"))
+  ax.tick_params(labelsize=SMALL)
+  ax.margins(x=0.08)
