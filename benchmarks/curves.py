@@ -42,9 +42,7 @@ class Amounts:
 
 
 FULL = Amounts()
-QUICK = Amounts(
-  steps=20, points=30, images=600, member_images=600, all_images=1000, batch_size=200
-)
+QUICK = Amounts(steps=20, points=30, images=600, member_images=600, all_images=1000, batch_size=200)
 
 
 def fits(members: int, amounts: Amounts) -> ours.Work:

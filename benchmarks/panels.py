@@ -13,7 +13,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from benchmarks import curves, scaling
 from hw1_jax import figures, runs
@@ -107,8 +107,9 @@ def panel(ax: Axes, curve: curves.Curve, lines: Sequence[Line]) -> None:
     upward = len(lines) > 1 and not shared and k == highest
     extent += list(guide(ax, line, ASIDE if upward else 1 / ASIDE))
   # Room for the names: curves that rise leave the upper left corner free, others the upper right.
-  low, high = np.log10(min(extent)) - 0.15, np.log10(max(extent)) + 0.1
-  high = max(high, low + 1.2) + (max(high, low + 1.2) - low) * LINE * (len(lines) + 0.4)
+  low, high = np.log10(min(extent)), np.log10(max(extent))
+  spread = max(high - low, 1.0)
+  low, high = low - LINE * spread, high + LINE * spread * (len(lines) + 0.7)
   ax.set_ylim(10**low, 10**high)
   rises = lines[0].values[-1] >= lines[0].values[0]
   for k, line in enumerate(lines):
@@ -116,7 +117,7 @@ def panel(ax: Axes, curve: curves.Curve, lines: Sequence[Line]) -> None:
     ax.text(
       0.03 if rises else 0.97,
       0.98 - LINE * k * 0.8,
-      f"{name}${curve.symbol}^{{{line.exponent:.2f}}}$",
+      f"{name}$\\propto {curve.symbol}^{{{line.exponent:.2f}}}$",
       color=figures.COLORS[k],
       fontsize=SMALL,
       transform=ax.transAxes,
@@ -126,16 +127,18 @@ def panel(ax: Axes, curve: curves.Curve, lines: Sequence[Line]) -> None:
 
 
 def guide(ax: Axes, line: Line, aside: float) -> np.ndarray:
-  """Draws theory's slope `aside` times the measured values, over their upper half; returns it."""
+  """Draws theory's slope, at least the factor `aside` from the measured values; returns it."""
   sizes = line.sizes[line.first :]
   grid = np.geomspace(sizes[0], sizes[-1], 50)
-  factor = np.exp(np.mean(np.log(line.values[line.first :] / line.theory(sizes)))) * aside
+  ratios = line.values[line.first :] / line.theory(sizes)
+  factor = aside * (min(ratios) if aside < 1 else max(ratios))  # so that the lines never cross
   values = factor * line.theory(grid)
   ax.plot(grid, values, color=GREY, linewidth=1.1, linestyle=(0, (4, 2.5)))
-  middle, right = len(grid) // 2, (values[-1] >= values[0]) == (aside < 1)
+  right = (values[-1] >= values[0]) == (aside < 1)  # the side on which the text is off the line
+  at = len(grid) // 3 if values[-1] >= values[0] else 2 * len(grid) // 3
   ax.annotate(
-    line.formula,
-    (grid[middle], values[middle]),
+    f"theory {line.formula}",
+    (grid[at], values[at]),
     (3 if right else -3, -3 if aside < 1 else 3),
     textcoords="offset points",
     color=GREY,
@@ -147,9 +150,23 @@ def guide(ax: Axes, line: Line, aside: float) -> np.ndarray:
 
 
 def mark_sizes(ax: Axes, sizes: list[int]) -> None:
-  """Puts a tick at each measured size."""
+  """Puts a tick at each measured size, and plain numbers on both axes."""
   ax.xaxis.set_major_locator(FixedLocator(sizes))
   ax.xaxis.set_minor_locator(NullLocator())
   ax.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:g}"))
+  low, high = np.log10(ax.get_ylim())
+  ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high - low < 2.5 else (1,)))
+  ax.yaxis.set_minor_formatter(NullFormatter())
+  ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
   ax.tick_params(labelsize=SMALL)
   ax.margins(x=0.08)
+
+
+def plain(value: float) -> str:
+  """Returns 0.002, 20 or, where that gets long, a power of ten."""
+  if 1e-3 <= value < 1e5:
+    return f"{value:g}"
+  exponent = int(np.floor(np.log10(value) + 1e-9))
+  digit = round(value / 10.0**exponent)
+  times = "" if digit == 1 else f"{digit}\\cdot"
+  return f"${times}10^{{{exponent}}}$"

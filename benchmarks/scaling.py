@@ -44,7 +44,7 @@ def serve(curve: str, series: str, size: int, quick: bool) -> None:
   forget_peak()
   first = seconds_of(work)
   calls: list[float] = []
-  while not enough(calls):
+  while not enough(calls, 0.0 if quick else SHORT_SECONDS):
     calls.append(seconds_of(work))
   _, peak = memory_mib()
   median = statistics.median(calls)
@@ -68,12 +68,12 @@ def seconds_of(work: Any) -> float:
   return time.perf_counter() - start
 
 
-def enough(calls: list[float]) -> bool:
-  """Returns whether the calls made so far are worth a median."""
+def enough(calls: list[float], short_seconds: float) -> bool:
+  """Returns whether the calls made so far are worth a median; short ones go on for some time."""
   spent = sum(calls)
   if len(calls) >= LONG_CALLS and spent > LONG_SECONDS:
     return True
-  return len(calls) >= SHORT_CALLS and (spent > SHORT_SECONDS or len(calls) >= MOST_CALLS)
+  return len(calls) >= SHORT_CALLS and (spent > short_seconds or len(calls) >= MOST_CALLS)
 
 
 def memory_mib() -> tuple[float, float]:
@@ -206,7 +206,8 @@ def judge(curve: curves.Curve, series: curves.Series, measured: dict[str, Any]) 
     ("Time", measured["exponent"], series.exponent),
     ("added memory", measured["memory_exponent"], series.memory),
   ):
-    steeper = ", **steeper than theory**" if found > theory + TOLERANCE else ""
+    said = "steeper than theory" if theory > 0 else "falls less than theory"
+    steeper = f", **{said}**" if found > theory + TOLERANCE else ""
     parts.append(f"{what} grows as {curve.symbol}^{found:.2f} (theory {theory:g}{steeper})")
   model = ""
   if series.with_constant:
