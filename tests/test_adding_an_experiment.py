@@ -9,8 +9,6 @@ import subprocess
 import sys
 import time
 
-import pytest
-
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TUTORIAL = ROOT / "docs" / "adding_an_experiment.md"
 NEEDED = ("hw1_jax", "experiments", "tests", "README.md", "run_all.sh", "pyproject.toml")
@@ -25,25 +23,35 @@ def blocks(kind):
   ]
 
 
-def environment():
+def start(command, tree, *, keep_compiled=True):
+  """Starts a line of the document in the tree, with programs that an earlier one compiled."""
   path = f"{pathlib.Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-  return {**os.environ, "PATH": path, "JAX_PLATFORMS": "cpu"}
+  cache = {
+    "JAX_COMPILATION_CACHE_DIR": str(tree / "compiled"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+  }
+  cache = cache if keep_compiled else {}
+  return subprocess.Popen(
+    f"exec {command}",
+    shell=True,
+    cwd=tree,
+    env={**os.environ, "PATH": path, "JAX_PLATFORMS": "cpu", **cache},
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
 
 
 def do(command, tree):
-  """Runs a line of the document in the tree; returns what it prints."""
-  done = subprocess.run(
-    command, shell=True, cwd=tree, env=environment(), capture_output=True, text=True, check=False
-  )
-  assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-  return done.stdout
+  """Runs a line of the document in the tree; returns what it prints, on stdout and on stderr."""
+  process = start(command, tree)
+  told = process.communicate()
+  assert process.returncode == 0, (command, told)
+  return told
 
 
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory):
-  """A copy of the repository in which the document's files, additions and patches are made."""
-  tree = tmp_path_factory.mktemp("tutorial") / "hw1_jax"
-  tree.mkdir()
+def follow(tree):
+  """Makes the document's files, additions and patches in a copy of the repository."""
   for name in NEEDED:
     if (ROOT / name).is_dir():
       shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -57,15 +65,56 @@ def tree(tmp_path_factory):
       file.write(text)
   for _, text in blocks("patch"):
     (tree / "change.patch").write_text(text)
-    do("GIT_CEILING_DIRECTORIES=$(dirname $PWD) git apply change.patch", tree)
-  return tree
+    do(f"env GIT_CEILING_DIRECTORIES={tree.parent} git apply change.patch", tree)
 
 
-@pytest.fixture(scope="module")
-def printed(tree):
-  """What each of the document's commands prints, in its order."""
+def test_the_tutorial_does_what_it_says(tmp_path):
+  """One test, because each of its steps needs the one before."""
+  tree = tmp_path / "hw1_jax"
+  tree.mkdir()
+  follow(tree)
   commands = [text.strip() for _, text in blocks("run")]
-  return {command: do(command, tree) for command in commands}
+  (run,) = [command for command in commands if "-m experiments." in command]
+  told = {command: do(command, tree)[0] for command in commands}
+  check_run_folder(tree)
+  (tested,) = [text for command, text in told.items() if "-m pytest" in command]
+  assert int(re.search(r"(\d+) passed", tested)[1]) >= 6
+  (page,) = [text for command, text in told.items() if "-m hw1_jax.report" in command]
+  check_page((tree / page.strip()).read_text())
+  check_resume(run, tree)
+
+
+def check_run_folder(tree):
+  """The run folder holds the files that are listed, no more and no fewer."""
+  ((folder, text),) = blocks("list")
+  found = [path for path in (tree / folder).rglob("*") if path.is_file() and path.name != ".lock"]
+  assert sorted(str(path.relative_to(tree / folder)) for path in found) == text.split()
+
+
+def check_page(page):
+  """The report page has the new part and, in it, what the run found."""
+  assert "Our own questions" in page
+  section = page[page.index('id="learning_rate"') :]
+  for part in ("last_loss", "best learning rate", "O-1", "neither the smallest nor the largest"):
+    assert part in section, part
+
+
+def check_resume(command, tree):
+  """Stopped by Ctrl-C and repeated, the command ends in the bits of the run left alone."""
+  folder = tree / "results" / "interrupted"
+  # Compiling after the first learning rate leaves seconds in which to stop it.
+  process = start(f"{command} --workdir={folder}", tree, keep_compiled=False)
+  metrics = folder / "metrics.jsonl"
+  while process.poll() is None and not (metrics.exists() and metrics.stat().st_size):
+    time.sleep(0.01)
+  process.send_signal(signal.SIGINT)
+  told = process.communicate()
+  assert process.returncode == 130, told
+  assert not (folder / "result.npz").exists()
+  assert "going on from" in do(f"{command} --workdir={folder}", tree)[1]
+  ((whole, _),) = blocks("list")
+  for name in ("result.npz", "metrics.jsonl"):
+    assert (folder / name).read_bytes() == (tree / whole / name).read_bytes(), name
 
 
 def test_every_block_is_marked():
@@ -74,50 +123,16 @@ def test_every_block_is_marked():
   assert 2 * len(BLOCK.findall(text)) == len(re.findall("^```", text, re.MULTILINE)) > 0
 
 
-def test_the_run_folder_holds_what_is_listed(tree, printed):
-  ((folder, text),) = blocks("list")
-  found = [path for path in (tree / folder).rglob("*") if path.is_file() and path.name != ".lock"]
-  assert sorted(str(path.relative_to(tree / folder)) for path in found) == text.split()
+def test_the_example_is_formatted_and_clean(tmp_path):
+  shutil.copy(ROOT / "pyproject.toml", tmp_path)
+  for path, text in blocks("file"):
+    if path.endswith(".py"):
+      (tmp_path / pathlib.Path(path).name).write_text(text)
+  assert list(tmp_path.glob("*.py"))
+  do("ruff format --check .", tmp_path)
+  do("ruff check --config 'lint.isort.known-first-party = [\"hw1_jax\"]' .", tmp_path)
 
 
-def test_its_tests_pass(printed):
-  (told,) = [text for command, text in printed.items() if "pytest" in command]
-  assert int(re.search(r"(\d+) passed", told)[1]) >= 6
-
-
-def test_the_page_has_its_section(tree, printed):
-  (told,) = [text for command, text in printed.items() if "hw1_jax.report" in command]
-  page = (tree / told.strip()).read_text()
-  assert "Our own questions" in page
-  start = page.index('id="learning_rate"')
-  for part in ("last_loss", "best learning rate", "O-1", "neither the smallest nor the largest"):
-    assert part in page[start:], part
-
-
-def test_the_example_is_formatted_and_clean(tree):
-  scripts = " ".join(path for path, _ in blocks("file") if path.endswith(".py"))
-  do(f"ruff format --check {scripts} && ruff check {scripts}", tree)
-
-
-def test_an_interrupted_run_goes_on_to_the_same_bits(tree, printed):
-  command = next(command for command in printed if "-m experiments." in command)
-  folder = tree / "results" / "interrupted"
-  line = f"exec {command} --workdir={folder}"
-  process = subprocess.Popen(
-    line, shell=True, cwd=tree, env=environment(), stderr=subprocess.PIPE, text=True
-  )
-  metrics = folder / "metrics.jsonl"
-  while process.poll() is None and not (metrics.exists() and metrics.stat().st_size):
-    time.sleep(0.01)
-  process.send_signal(signal.SIGINT)
-  _, told = process.communicate()
-  assert process.returncode == 130, told
-  assert not (folder / "result.npz").exists()
-  again = subprocess.run(
-    line, shell=True, cwd=tree, env=environment(), capture_output=True, text=True, check=False
-  )
-  assert again.returncode == 0, again.stderr
-  assert "going on from" in again.stderr
-  ((whole, _),) = blocks("list")
-  for name in ("result.npz", "metrics.jsonl"):
-    assert (folder / name).read_bytes() == (tree / whole / name).read_bytes(), name
+def test_its_links_lead_to_files():
+  for target in re.findall(r"\]\(([^)#]+)\)", TUTORIAL.read_text()):
+    assert (TUTORIAL.parent / target).exists(), target
