@@ -58,8 +58,26 @@ def cnn_epoch(sizes: settings.Sizes) -> Work:
 
 
 def cnn_family(sizes: settings.Sizes) -> Work:
-  works = [epochs(models.parse_cnn(spec), 600, sizes.images) for spec in settings.CNNS]
-  return lambda: [work() for work in works]
+  """Returns one epoch of each model, the models side by side on the devices."""
+  optimizer = optimizers.adam(1e-3, 1e-4)
+  key = rng.member_keys(0, 1)[0]
+  jobs: list[list[Any]] = []
+  for i, spec in enumerate(settings.CNNS):
+    model = models.parse_cnn(spec)
+    epoch = training.make_epoch(training.make_gradients(model), optimizer, 600)
+    state = training.init_state(models.init(model, key, (1, 28, 28, 1)), optimizer)
+    device = jax.devices()[i % len(jax.devices())]
+    jobs.append(
+      [jax.jit(epoch), *jax.device_put((*made_up_images(sizes.images), state, key), device)]
+    )
+
+  def work() -> Any:
+    done = [run(*rest) for run, *rest in jobs]
+    for job, (state, _) in zip(jobs, done):
+      job[3] = state
+    return jax.block_until_ready(done)
+
+  return work
 
 
 def mlp(sizes: settings.Sizes, batch_size: int) -> Work:

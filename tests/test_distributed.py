@@ -24,7 +24,18 @@ def free_port():
     return probe.getsockname()[1]
 
 
-def start(name, folder, num_processes, num_devices, *flags):
+def slurm(num_processes, index):
+  """Returns the variables by which JAX finds the other processes of a Slurm job step."""
+  return {
+    "SLURM_JOB_ID": str(os.getpid()),  # JAX takes the port from it
+    "SLURM_STEP_NODELIST": "localhost",
+    "SLURM_NTASKS": str(num_processes),
+    "SLURM_PROCID": str(index),
+    "SLURM_LOCALID": str(index),
+  }
+
+
+def start(name, folder, num_processes, num_devices, *flags, under_slurm=False):
   """Starts the processes of one tiny run; returns them."""
   folder.parent.mkdir(parents=True, exist_ok=True)
   flagfile = folder.parent / f"{folder.name}.flags"
@@ -33,17 +44,19 @@ def start(name, folder, num_processes, num_devices, *flags):
   )
   common = [sys.executable, "-m", f"experiments.{name}", f"--flagfile={flagfile}"]
   common += [f"--num_devices={num_devices}", *flags]
-  if num_processes > 1:
+  if under_slurm:
+    common.append("--distributed")
+  elif num_processes > 1:
     address = f"127.0.0.1:{free_port()}"
     common += [f"--coordinator_address={address}", f"--num_processes={num_processes}"]
   return [
     subprocess.Popen(
-      common + ([f"--process_id={i}"] if num_processes > 1 else []),
+      common + ([f"--process_id={i}"] if num_processes > 1 and not under_slurm else []),
       stdout=subprocess.PIPE,
       stderr=subprocess.STDOUT,
       text=True,
       cwd=ROOT,
-      env=os.environ | {"JAX_PLATFORMS": "cpu"},
+      env=os.environ | {"JAX_PLATFORMS": "cpu"} | (slurm(num_processes, i) if under_slurm else {}),
     )
     for i in range(num_processes)
   ]
@@ -137,9 +150,10 @@ def test_an_interrupt_of_any_process_stops_all_and_more_processes_can_go_on(tmp_
   assert_same_run(folder, tmp_path / "straight")
 
 
-def test_all_processes_hear_why_a_folder_is_refused(tmp_path):
+def test_slurm_is_found_and_all_processes_hear_why_a_folder_is_refused(tmp_path):
   name, folder = "gradient_norm", tmp_path / "run"
-  assert finish(start(name, folder, 1, 1))[0][0] == 0
+  assert [code for code, _ in finish(start(name, folder, 2, 1, under_slurm=True))] == [0, 0]
+  assert runs.read_json(folder / "provenance.json")["processes"] == 2
   refused = finish(start(name, folder, 2, 1, "--seed=5"))
   assert [code for code, _ in refused] == [2, 2]
   for _, output in refused:
