@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from hw1_jax import cli, data, figures, fitting, losses, models, optimizers, rng
 from hw1_jax.monitoring import Monitor
 from hw1_jax.settings import REPORT, Settings, setting
-from hw1_jax.summary import Claim, Number, Summary, claim, spread
+from hw1_jax.summary import Claim, Number, Summary, claim, rank_correlation, spread
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -126,9 +126,34 @@ def summarize(config: Config, result: Result) -> Summary:
   )
   rough = roughness(result.gradient_norm)
   bursts = (
-    f"Between one epoch and the next the norm changes by up to a factor of {spread(rough)}: Adam "
-    "at this step size oscillates late in training, so single epochs say little."
+    f"Between one epoch and the next the norm changes by up to a factor of {spread(rough)}: "
+    f"{config.optimizer} at this step size oscillates, so single epochs say little."
   )
+  together = [
+    rank_correlation(loss[: k + 1], norm[: k + 1])
+    for loss, norm, k in zip(result.loss, result.gradient_norm, last)
+  ]
+  halves = np.array(
+    [1 + np.argmax(np.log(loss) <= np.log(loss[0] * loss[k]) / 2)
+     for loss, k in zip(result.loss, last)]
+  )  # fmt: skip
+  joint = (
+    f"Over a run's epochs the rank correlation of norm and loss is {spread(together)}; half of the "
+    f"loss's fall on a log scale is done by epoch {spread(halves)} of {spread(last + 1)}."
+  )
+  findings = [finding, bursts, joint]
+  if long and result.loss.shape[1] >= max(REPORTED_LOSS):
+    compared = []
+    for name, values, reported in (
+      ("loss", result.loss, REPORTED_LOSS),
+      ("norm", result.gradient_norm, REPORTED_NORM),
+    ):
+      ratios = [np.nanmedian(at(values, epoch)) / reported[epoch] for epoch in reported]
+      compared.append(
+        f"{min(ratios):.2f} to {max(ratios):.2f} for the {name} at epochs {min(reported)} to "
+        f"{max(reported)}"
+      )
+    findings.append(f"Our median over the reported value: {', '.join(compared)}.")
   shown = sorted(
     {1, *REPORTED_NORM, *np.round(np.geomspace(1, result.loss.shape[1], 40)).astype(int)}
   )
@@ -140,7 +165,7 @@ def summarize(config: Config, result: Result) -> Summary:
   return Summary(
     tuple(numbers),
     tuple(judge_claims(config, result)),
-    (finding, bursts),
+    tuple(findings),
     {"gradient_norm": finding},
     {"gradient_norm": table},
   )

@@ -299,7 +299,6 @@ def summarize(config: Config, result: Result) -> Summary:
       f"{spread(100 * ends['test_accuracy'][:, j], 4)} %"
       for j, name in enumerate(names)
     )
-    findings.append(f"{title.capitalize()}: {told}.")
     captions[pair] = f"Loss and accuracy between {names[0]} (α = 0) and {names[1]} (α = 1). {told}."
     if result.retrained:
       both = (result.evaluated, result.retrained)

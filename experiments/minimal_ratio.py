@@ -230,14 +230,14 @@ def summarize(config: Config, result: Result) -> Summary:
     f"With zeros told apart ({zero}) it is {spread(counts.positive)} positive, "
     f"{spread(counts.zero)} zero and {spread(counts.negative)} negative: the plain count takes "
     f"{spread(zeros_taken)} of the zeros for positive, by the sign of their rounding errors.",
-    f"{int(minima.sum())} of {runs} end points have no negative eigenvalue. Rank correlation of "
+    f"{int(minima.sum())} of {runs} end points have no negative eigenvalue; rank correlation of "
     f"loss and ratio: {plainly:.2f} by the plain count, {strictly:.2f} with zeros told apart.",
   ]
   if stalled.any() and config.activation in ("relu", "leaky_relu"):
     findings.append(
       f"Of the {int(stalled.sum())} runs that did not get there, {at_kinks} are limited by a kink: "
       "the stationary point of their linear piece lies outside the piece, and at the kink itself "
-      "the gradient jumps without being zero. They are kept and marked."
+      "the gradient jumps without being zero; they are kept and marked."
     )
   if config.activation == "relu":
     findings.append(

@@ -177,10 +177,28 @@ def summarize(config: Config, result: Result) -> Summary:
     return ", ".join(parts)
 
   after = f"after epoch {config.num_epochs} on {config.dataset}"
-  findings = tuple(
+  findings = [
     f"{after[0].upper()}{after[1:]}, {sizes}, {change(kind)}{unit}."
     for kind, unit in (("loss", " nats"), ("accuracy", " %"))
-  )
+  ]
+  tested = at_end(result, "test_accuracy")
+  gap = at_end(result, "test_loss") - at_end(result, "exact_train_loss")
+  ranks = [rank_correlation(result.num_parameters, run) for run in tested.T]
+  best = result.num_parameters[tested.argmax(axis=0)]
+  findings += [
+    f"The gap between test and training loss goes from {spread(gap[few])} to {spread(gap[many])} "
+    "nats.",
+    f"Rank correlation of the number of parameters with the test accuracy over "
+    f"{len(config.specs)} models: {spread(ranks)}; the best model of a run has {spread(best)} "
+    "parameters.",
+  ]
+  printed = [reported(config, "test_accuracy", spec) for spec in config.specs]
+  if config.dataset == "mnist" and None not in printed:
+    off = np.median(tested, axis=1) - np.array(printed, float)
+    findings.append(
+      f"Our median test accuracy is off the reported one by {off.min():+.2f} to {off.max():+.2f} "
+      "points."
+    )
   captions = {
     "loss": f"Training and test loss {after}, median and range over runs: {sizes}, "
     f"{change('loss')}.",
@@ -188,7 +206,7 @@ def summarize(config: Config, result: Result) -> Summary:
     f"{change('accuracy')} %.",
   }
   claims = tuple(judge_claims(config, result))
-  return Summary(tuple(numbers), claims, findings, captions, {"models": rows})
+  return Summary(tuple(numbers), claims, tuple(findings), captions, {"models": rows})
 
 
 def level_off(counts: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -222,10 +222,11 @@ def summarize(config: Config, result: Result) -> Summary:
       for name, values in comparisons(config, result)
     )
 
-  findings += [
-    f"Rank correlation of sensitivity {short} with the batch size: {slopes(key)}."
-    for key, (short, *_) in DEFINITIONS.items()
-  ]
+  findings.append(
+    "Rank correlation of sensitivity with the batch size: "
+    + "; ".join(f"{short} {slopes(key)}" for key, (short, *_) in DEFINITIONS.items())
+    + "."
+  )
   pooled = [
     np.concatenate([values[key].ravel() for _, values in comparisons(config, result)])
     for key in ("train_loss", "jacobian")

@@ -11,6 +11,7 @@ Cost: about 3 minutes on 2 CPU cores with the long report's settings and 8 runs.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -21,7 +22,7 @@ from matplotlib.figure import Figure
 from hw1_jax import cli, data, figures, fitting, losses, models, optimizers, rng
 from hw1_jax.monitoring import Monitor
 from hw1_jax.settings import REPORT, Settings, setting
-from hw1_jax.summary import Claim, Number, Summary, claim, spread
+from hw1_jax.summary import Claim, Number, Summary, claim, show, spread
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -179,6 +180,7 @@ def summarize(config: Config, result: Result) -> Summary:
       )
       + "."
     )
+  findings += [compare_depths(config, result, names), compare_seeds(config, result)]
   return Summary(
     tuple(numbers),
     tuple(judge_claims(config, result)),
@@ -186,6 +188,33 @@ def summarize(config: Config, result: Result) -> Summary:
     captions,
     {"convergence": tables},
   )
+
+
+def compare_depths(config: Config, result: Result, names: Sequence[str]) -> str:
+  """Returns how often each model ends with the lowest loss."""
+  parts = []
+  for target in config.targets:
+    last = np.stack([final_losses(result, f"{target}/model_{i + 1}") for i in range(len(names))])
+    wins = np.bincount(last.argmin(axis=0), minlength=len(names))
+    medians = ", ".join(f"{np.median(loss):.2g}" for loss in last)
+    parts.append(f"{', '.join(map(str, wins))} of {last.shape[1]} on {target} (medians {medians})")
+  return f"The lowest last loss is that of models 1 to {len(names)} in " + "; ".join(parts) + "."
+
+
+def compare_seeds(config: Config, result: Result) -> str:
+  """Returns how far last losses lie apart between seeds and between models."""
+  parts = []
+  for target in config.targets:
+    last = np.stack(
+      [final_losses(result, f"{target}/model_{i + 1}") for i in range(len(config.widths))]
+    )
+    seeds = (last.max(axis=1) / last.min(axis=1)).max()
+    medians = np.median(last, axis=1)
+    between = medians.max() / medians.min()
+    parts.append(
+      f"by up to a factor of {show(seeds)} on {target} (models' medians: {show(between)})"
+    )
+  return "Seeds against models: the last losses of one model differ " + ", ".join(parts) + "."
 
 
 def judge_claims(config: Config, result: Result) -> list[Claim]:

@@ -166,6 +166,9 @@ def summarize(config: Config, result: Result) -> Summary:
     f"Test accuracy {after}, in %: {accuracy}.",
     f"Training loss {after}, exact and without dropout: "
     f"{said(config, result, 'exact_train_loss')}.",
+    rank_models(config, result),
+    compare_means(config, result),
+    *compare_reported(config, result),
   )
   captions = {
     "training_loss": "Running training loss, median and range over runs; "
@@ -178,6 +181,44 @@ def summarize(config: Config, result: Result) -> Summary:
   return Summary(
     tuple(numbers), claims, findings, captions, {"test_accuracy": ends, "epochs": epochs}
   )
+
+
+def rank_models(config: Config, result: Result) -> str:
+  """Returns how often each model has the highest test accuracy, and how far medians lie apart."""
+  test = at_end(result, "test_accuracy")
+  wins = np.bincount(test.argmax(axis=0), minlength=len(test))
+  medians = np.median(test, axis=1)
+  won = ", ".join(f"{name} in {count}" for name, count in zip(names_of(config), wins))
+  return (
+    f"The highest test accuracy of {test.shape[1]} runs is that of {won}; the models' medians lie "
+    f"within {np.ptp(medians):.2f} points."
+  )
+
+
+def compare_means(config: Config, result: Result) -> str:
+  """Returns by how much the running training loss exceeds the exact one."""
+  excess = at_end(result, "train_loss") / at_end(result, "exact_train_loss") - 1
+  parts = (f"{name} {spread(100 * e)} %" for name, e in zip(names_of(config), excess))
+  return (
+    "The running training loss, the mean over an epoch in which the weights move and dropout is "
+    f"on, exceeds the exact one by: {'; '.join(parts)}."
+  )
+
+
+def compare_reported(config: Config, result: Result) -> list[str]:
+  """Returns how far our median test accuracies are from the reported ones; [] without these."""
+  if config.dataset != "mnist":
+    return []
+  medians = np.median(at_end(result, "test_accuracy"), axis=1)
+  told = [reported(config, "test_accuracy", i) for i in range(len(medians))]
+  parts = [
+    f"{name} {ours - theirs:+.2f}"
+    for name, ours, theirs in zip(names_of(config), medians, told)
+    if theirs is not None
+  ]
+  if not parts:
+    return []
+  return [f"Our median test accuracy minus the reported one, in points: {', '.join(parts)}."]
 
 
 def judge_claims(config: Config, result: Result) -> list[Claim]:
