@@ -19,6 +19,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 PyTree = Any
 AXIS = "members"
+SPLIT = PartitionSpec(AXIS)
 
 
 def make_mesh(num_devices: int | None = None) -> jax.sharding.Mesh:
@@ -66,8 +67,8 @@ def map_members(
     over_devices = jax.shard_map(
       share_of_device,
       mesh=mesh,
-      in_specs=(PartitionSpec(), PartitionSpec(AXIS)),
-      out_specs=PartitionSpec(AXIS),
+      in_specs=(PartitionSpec(), SPLIT),
+      out_specs=SPLIT,
       check_vma=False,
     )
     return mesh, jax.jit(over_devices)
@@ -77,55 +78,55 @@ def map_members(
     num_members = jax.tree.leaves(stacked)[0].shape[0]
     several = jax.process_count() > 1
     mesh, compute = on_devices(most if several else min(most, num_members))
-    padding = -num_members % mesh.size
+    padding = -num_members % mesh.size  # the last member again; dropped below
     if padding:
-      stacked = _pad(stacked, padding)
+      stacked = jax.tree.map(lambda leaf: _pad(leaf, padding), stacked)
     if several:
       shared, stacked = (_on_all_processes(part, mesh) for part in (shared, stacked))
-    outputs = compute(shared, stacked)
-    if padding or several:
       # Devices exchange nothing while any of them computes: on CPU one that waits for another would
       # hold a thread that the other one's matrix product may be waiting for.
-      outputs = jax.block_until_ready(outputs)
-      outputs = _whole(outputs, num_members, mesh)
-    return outputs
+      outputs = jax.block_until_ready(compute(shared, stacked))
+      outputs = jax.tree.map(lambda leaf: leaf.addressable_data(0), _gather(mesh)(outputs))
+    else:
+      outputs = compute(_place(shared, mesh, PartitionSpec()), _place(stacked, mesh, SPLIT))
+      outputs = jax.device_get(outputs) if padding else outputs
+    return jax.tree.map(lambda leaf: leaf[:num_members], outputs) if padding else outputs
 
   return mapped
 
 
-@functools.partial(jax.jit, static_argnums=1)
-def _pad(tree: PyTree, padding: int) -> PyTree:
-  """Returns leaves [M, ...] with the last member repeated `padding` times."""
-  return jax.tree.map(
-    lambda leaf: jnp.concatenate([leaf, jnp.repeat(leaf[-1:], padding, axis=0)]), tree
-  )
+def _pad(leaf: Any, padding: int) -> Any:
+  concatenate = jnp.concatenate if isinstance(leaf, jax.Array) else np.concatenate
+  return concatenate([leaf, *([leaf[-1:]] * padding)])
 
 
-def _whole(tree: PyTree, num_members: int, mesh: jax.sharding.Mesh) -> PyTree:
-  """Returns the first `num_members` of leaves that lie in parts on a mesh, whole on every device.
+def _place(tree: PyTree, mesh: jax.sharding.Mesh, spec: PartitionSpec) -> PyTree:
+  """Returns `tree` laid out over a mesh.
 
-  With several processes, whole on the first device of each.
+  By way of the host, because JAX would compile a program for every array that it divides.
   """
-  whole = _gather(num_members, mesh)(tree)
-  if jax.process_count() > 1:
-    return jax.tree.map(lambda leaf: leaf.addressable_data(0), whole)
-  return whole
+  sharding = NamedSharding(mesh, spec)
+
+  def on_host(leaf: Any) -> Any:
+    if not isinstance(leaf, jax.Array) or jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+      return leaf
+    if isinstance(leaf, jax.core.Tracer) or leaf.sharding.is_equivalent_to(sharding, leaf.ndim):
+      return leaf
+    return np.asarray(leaf)
+
+  return jax.device_put(jax.tree.map(on_host, tree), sharding)
 
 
 @functools.cache
-def _gather(num_members: int, mesh: jax.sharding.Mesh) -> Callable[[PyTree], PyTree]:
-  everywhere = NamedSharding(mesh, PartitionSpec())
-  return jax.jit(
-    lambda tree: jax.tree.map(lambda leaf: leaf[:num_members], tree), out_shardings=everywhere
-  )
+def _gather(mesh: jax.sharding.Mesh) -> Callable[[PyTree], PyTree]:
+  return jax.jit(lambda tree: tree, out_shardings=NamedSharding(mesh, PartitionSpec()))
 
 
 def share(tree: PyTree, num_members: int) -> PyTree:
   """Returns `tree` on every device that `num_members` members use, for repeated use as shared."""
   if jax.process_count() > 1:
     return _on_all_processes(tree, make_mesh())
-  mesh = make_mesh(min(num_members, len(jax.devices())))
-  return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+  return _place(tree, make_mesh(min(num_members, len(jax.devices()))), PartitionSpec())
 
 
 def round_size(num_members: int) -> int:

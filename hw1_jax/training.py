@@ -266,10 +266,8 @@ def train_images(
   num_members = keys.shape[0]
   given = images.train_labels if train_labels is None else train_labels
   num_examples = len(images.train_labels)
-  labels = jnp.broadcast_to(jnp.asarray(given), (num_members, num_examples))
-  test_labels = jnp.broadcast_to(
-    jnp.asarray(images.test_labels), (num_members, len(images.test_labels))
-  )
+  labels = np.broadcast_to(np.asarray(given), (num_members, num_examples))
+  test_labels = np.broadcast_to(images.test_labels, (num_members, len(images.test_labels)))
   width = parallel.round_size(num_members)
   train_set, test_set = parallel.share((images.train_images, images.test_images), width)
   run_epochs = map_epochs(
@@ -342,8 +340,7 @@ def train_images(
     done = int(after.min())
     return Chunk(new_state, done, done >= task.num_epochs, records, error)
 
-  # Made where the epochs leave their state, so that the second epoch finds the first one's program.
-  start = parallel.map_members(lambda params: init_state(params, task.optimizer))(initial_params)
+  start = jax.device_get(_init_states(initial_params, task.optimizer))
   epochs = np.zeros(num_members, np.int64)
   state: dict[str, Any] = {"train": start, "epochs": epochs, "history": {}, "snapshots": {}}
   state = monitor.loop(name, state, advance, total=task.num_epochs, unit="epochs")
@@ -355,22 +352,30 @@ def train_images(
 
 
 _ravelled_members = jax.jit(jax.vmap(lambda params: pytrees.ravel(params)[0]))
-_take_members = jax.jit(lambda tree, rows: jax.tree.map(lambda leaf: leaf[rows], tree))
-_put_members = jax.jit(
-  lambda tree, rows, new: jax.tree.map(lambda leaf, part: leaf.at[rows].set(part), tree, new)
-)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _init_states(params: PyTree, optimizer: optax.GradientTransformation) -> TrainState:
+  return jax.vmap(lambda member: init_state(member, optimizer))(params)
 
 
 def _take(tree: PyTree, rows: np.ndarray) -> PyTree:
-  """Returns members `rows` [R] of leaves [M, ...]."""
+  """Returns members `rows` [R] of leaves [M, ...], which lie on the host if that is not all."""
   everyone = len(rows) == jax.tree.leaves(tree)[0].shape[0]
-  return tree if everyone else _take_members(tree, rows)
+  return tree if everyone else jax.tree.map(lambda leaf: leaf[rows], tree)
 
 
 def _put(tree: PyTree, rows: np.ndarray, new: PyTree) -> PyTree:
-  """Returns leaves [M, ...] with members `rows` [R] replaced by those of `new`."""
-  everyone = len(rows) == jax.tree.leaves(tree)[0].shape[0]
-  return new if everyone else _put_members(tree, rows, new)
+  """Returns leaves [M, ...] with members `rows` [R] replaced by those of `new`, on the host."""
+  if len(rows) == jax.tree.leaves(tree)[0].shape[0]:
+    return new
+
+  def replaced(leaf: np.ndarray, part: np.ndarray) -> np.ndarray:
+    leaf = leaf.copy()
+    leaf[rows] = part
+    return leaf
+
+  return jax.tree.map(replaced, tree, jax.device_get(new))
 
 
 def train_family(
