@@ -125,6 +125,7 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> None:
   try:
     rest = values(argv)
     options = values.flag_values_dict()
+    check_text(argv, options)
     if len(rest) > 1:
       raise settings.SettingError("", rest[1], "flags only, --name=value")
     if options["help"] or options["helpfull"]:
@@ -152,6 +153,17 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> None:
     stop(experiment, f"stopped by {interrupt}; the same command goes on from here", interrupt.code)
 
 
+def check_text(argv: Sequence[str], options: dict[str, Any]) -> None:
+  """Raises SettingError or UnicodeError for text that no file name or UTF-8 file can hold."""
+  for text in argv:
+    text.encode()
+  for name, value in options.items():
+    if isinstance(value, str):
+      value.encode()
+      if "\0" in value:
+        raise settings.SettingError(name, value, "text without NUL characters")
+
+
 def checkpoint_seconds(text: str) -> float:
   """Returns the value of --checkpoint_seconds; SettingError unless it is a number from 0."""
   value = _scalar("checkpoint_seconds", float, text, text)
@@ -163,13 +175,16 @@ def checkpoint_seconds(text: str) -> float:
 def stop(experiment: Experiment, message: str, code: int) -> NoReturn:
   """Prints one line on stderr and exits."""
   line = " ".join(message.split()).removeprefix("--: ")
-  print(f"{experiment.name}: {line}", file=sys.stderr, flush=True)
+  with contextlib.suppress(OSError):  # stderr may be a file on the full disk
+    print(f"{experiment.name}: {line}", file=sys.stderr, flush=True)
   sys.exit(code)
 
 
 def set_up_jax(x64: bool, num_devices: str | None, cache_dir: str | None) -> None:
   """Configures JAX before any array exists: precision, CPU devices, compilation cache."""
-  if num_devices is not None and (not num_devices.isdecimal() or not 1 <= int(num_devices) <= 4096):
+  if num_devices is not None and not (
+    num_devices.isdecimal() and len(num_devices) <= 4 and 1 <= int(num_devices) <= 4096
+  ):
     raise settings.SettingError("num_devices", num_devices, "a whole number from 1 to 4096")
   if x64:
     jax.config.update("jax_enable_x64", True)
@@ -239,8 +254,10 @@ def execute_held(
   try:
     inputs = (config, images) if experiment.uses_images else (config,)
     result = experiment.run(*inputs, monitor)
-    checksum = runs.write_result(folder.path / "result.npz", result)
+    runs.write_result(folder.path / "result.npz", result)
+    provenance["checksums"] = folder.checksums("config.json", "metrics.jsonl", "result.npz")
     present(experiment, config, result, folder)
+    provenance["checksums"] |= folder.checksums("summary.json")
   except BaseException as error:
     interrupted = isinstance(error, resuming.Interrupted | KeyboardInterrupt)
     provenance["status"] = "interrupted" if interrupted else "failed"
@@ -250,7 +267,6 @@ def execute_held(
       runs.write_json(provenance_path, provenance)
     raise
   provenance |= {"status": "finished", "seconds": monitor.seconds}
-  provenance["checksums"] = {"result.npz": checksum}
   runs.write_json(provenance_path, provenance)
   monitor.discard()
   print(f"{experiment.name}: {monitor.seconds:.0f} s, results in {folder.path}")
@@ -304,7 +320,14 @@ def redraw(experiment: Experiment, config: Any, folder: runs.RunFolder) -> None:
     raise runs.RunError(
       f"{folder.path / 'config.json'} is not of {experiment.name}; check --workdir"
     )
-  config = experiment.config(**saved)
+  try:
+    config = experiment.config(**saved)
+  except settings.SettingError as error:
+    raise runs.damaged(folder.path / "config.json", error) from None
+  folder.verify(("config.json", "result.npz"))
   result = runs.read_result(folder.path / "result.npz", experiment.result)
   present(experiment, config, result, folder)
+  provenance = folder.provenance()
+  provenance["checksums"] |= folder.checksums("summary.json")
+  runs.write_json(folder.path / "provenance.json", provenance)
   print(f"{experiment.name}: figures in {folder.path / 'figures'}")
