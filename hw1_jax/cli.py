@@ -232,6 +232,7 @@ def execute_held(
 ) -> None:
   """What `execute` does once the folder is its own."""
   if folder.finished():
+    resuming.discard_checkpoints(folder)  # a kill may have come before the run's own discarding
     print(f"{experiment.name}: finished before, in {folder.path}; --overwrite runs it anew")
     return
   provenance: dict[str, Any] = {
