@@ -43,7 +43,12 @@ class Command:
     """
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONWARNINGS": "default"}
     with subprocess.Popen(
-      self.argv, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+      self.argv,
+      cwd=ROOT,
+      env=environment,
+      text=True,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
     ) as process:
       try:
         _, told = process.communicate(timeout=ATTEMPT_SECONDS if seconds is None else seconds)
