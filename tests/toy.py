@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import io
 import signal
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,8 +45,18 @@ class Picture:
     file.write({"svg": b"<svg></svg>", "png": b"\x89PNG\r\n\x1a\n" + bytes(20) + b"IEND"}[format])
 
 
-def make_experiment(*, kill_at: int | None = None, images: bool = False) -> cli.Experiment:
-  """Returns the experiment; `kill_at`: it is killed at this step, its records already written."""
+def make_experiment(
+  *,
+  kill_at: int | None = None,
+  images: bool = False,
+  on_step: Callable[[int], None] = lambda step: None,
+  on_draw: Callable[[], None] = lambda: None,
+) -> cli.Experiment:
+  """Returns the experiment.
+
+  `kill_at`: it is killed at this step, its records already written. `on_step` is called in each
+  step, `on_draw` before the figures are drawn.
+  """
 
   def run(config, *inputs):
     monitor = inputs[-1]
@@ -53,6 +64,7 @@ def make_experiment(*, kill_at: int | None = None, images: bool = False) -> cli.
 
     def advance(state):
       done = int(state["done"]) + 1
+      on_step(done)
       new = {"done": np.int64(done), "total": state["total"] + done / 3}
       records = [{"step": done, "total": float(new["total"][0])}]
       if done == kill_at:
@@ -73,6 +85,7 @@ def make_experiment(*, kill_at: int | None = None, images: bool = False) -> cli.
     )
 
   def draw(config, result):
+    on_draw()
     return {"f": Picture()}
 
   config = ImageConfig if images else Config
