@@ -123,7 +123,7 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> None:
   argv = list(sys.argv if argv is None else argv)
   values = define_flags(experiment)
   try:
-    rest = values(argv)
+    rest = read_flags(values, argv)
     options = values.flag_values_dict()
     check_text(argv, options)
     if len(rest) > 1:
@@ -153,6 +153,18 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> None:
     stop(experiment, f"stopped by {interrupt}; the same command goes on from here", interrupt.code)
 
 
+def read_flags(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
+  """Sets the flags and returns what else stands in the command line; flags.Error names a flag."""
+  try:
+    return values(argv)
+  except UnicodeError:
+    raise
+  except ValueError as error:  # a flagfile that names a flagfile whose name has a NUL character
+    raise flags.Error(f"--flagfile: {error}") from None
+  except RecursionError:  # absl looks recursively for names that are like it
+    raise flags.Error("unknown command line flag, hundreds of characters long") from None
+
+
 def check_text(argv: Sequence[str], options: dict[str, Any]) -> None:
   """Raises SettingError or UnicodeError for text that no file name or UTF-8 file can hold."""
   for text in argv:
@@ -175,6 +187,8 @@ def checkpoint_seconds(text: str) -> float:
 def stop(experiment: Experiment, message: str, code: int) -> NoReturn:
   """Prints one line on stderr and exits."""
   line = " ".join(message.split()).removeprefix("--: ")
+  if len(line) > 1000:  # absl repeats a wrong value whole
+    line = f"{line[:500]} ... {line[-400:]}"
   with contextlib.suppress(OSError):  # stderr may be a file on the full disk
     print(f"{experiment.name}: {line}", file=sys.stderr, flush=True)
   sys.exit(code)

@@ -216,7 +216,7 @@ class RunFolder:
     if names:
       changes = ", ".join(f"--{n} (there {old.get(n)}, now {new.get(n)})" for n in names)
       raise RunError(
-        f"{self.path} holds a run with other settings: {changes[:1000]}; "
+        f"{self.path} holds a run with other settings: {changes}; "
         "use --overwrite to replace it or another --workdir"
       )
 
