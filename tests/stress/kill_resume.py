@@ -160,7 +160,7 @@ def kill_and_resume(name, kills, tmp_path, cache, say):
     number += 1
     command = Command(name, folder, cache)
     while True:
-      late = done % 2 == 1
+      late = done % 2 == 0
       span = normal.after_checkpoint if late else normal.seconds
       kill_after = rng.uniform(0, span) if done < kills else None
       attempt = command.attempt(kill_after, from_checkpoint=late)
@@ -183,7 +183,7 @@ def say(capfd):
 
   def print_now(text):
     with capfd.disabled():
-      print(text, flush=True)
+      print(text, file=sys.stderr, flush=True)  # which pytest-xdist passes on
 
   return print_now
 
