@@ -117,8 +117,8 @@ def _scalar(name: str, kind: type, text: str, shown: str) -> Any:
 def main(experiment: Experiment, argv: Sequence[str] | None = None) -> None:
   """Runs an experiment from its command line and exits.
 
-  Exit codes: 0 finished, 1 the run failed (what was recorded is kept), 2 wrong input, 130 and 143
-  interrupted by SIGINT and SIGTERM.
+  Exit codes: 0 finished, 1 the run failed (what was recorded is kept), 2 wrong input or a folder
+  that cannot be used (full, read-only, damaged), 130 and 143 interrupted by SIGINT and SIGTERM.
   """
   argv = list(sys.argv if argv is None else argv)
   values = define_flags(experiment)

@@ -150,12 +150,13 @@ class RunMonitor(Monitor):
       "run": self._run,
     }
     path = self.folder.path / "checkpoint.msgpack"
+    previous = path.with_name("checkpoint.previous.msgpack")
     raw = pack_checkpoint(content)
     try:
       if self._keep and path.exists():
-        os.replace(path, path.with_name("checkpoint.previous.msgpack"))
+        os.replace(path, previous)
     except OSError as error:
-      raise cannot_write(path, error) from None
+      raise cannot_write(previous, error) from None
     write_bytes(path, raw)
     self._keep = True
     self.last_save = time.monotonic()

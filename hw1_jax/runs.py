@@ -221,11 +221,12 @@ class RunFolder:
       )
 
   def _clear(self) -> None:
-    names = ("config.json", "run.flags", "provenance.json", "metrics.jsonl", "checkpoint.msgpack",
-             "checkpoint.previous.msgpack", "result.npz", "summary.json")  # fmt: skip
+    names = ("provenance.json", "checkpoint.msgpack", "checkpoint.previous.msgpack", "result.npz",
+             "run.flags", "metrics.jsonl", "summary.json")  # fmt: skip
     paths = [self.path / name for name in names]
     paths += [*self.path.glob("figures/*.svg"), *self.path.glob("figures/*.png")]
     paths += self.path.glob("tables/*.csv")
+    paths += [self.path / "config.json"]  # last: until then it says whose the rest is
     try:
       for path in paths:
         path.unlink(missing_ok=True)
