@@ -12,6 +12,7 @@ import shutil
 import struct
 import time
 import zipfile
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -276,6 +277,45 @@ def test_a_damaged_provenance_does_not_stop_a_killed_run(folders):
   claims_to_be_finished = json.dumps({"status": "finished"}).encode()
   assert claims_to_be_finished not in folders.others.values()
   try_damages(folders, check, folders.killed, "provenance.json")
+
+
+def test_checkpoints_that_know_less_are_used(folders):
+  """Those written before they knew their run and the sum of its metrics."""
+  copy = folders.copy(folders.killed)
+  path = copy / "checkpoint.msgpack"
+  content = resuming.unpack_checkpoint(path.read_bytes())
+  del content["run"], content["metrics_sha256"]
+  path.write_bytes(resuming.pack_checkpoint(content))
+  assert go_on(copy).lines[0].endswith(f"going on from {path}")
+  assert_same(copy, folders.finished)
+
+
+def test_a_state_of_another_structure_is_one_line(folders):
+  class State(NamedTuple):
+    total: np.ndarray
+    more: np.ndarray
+
+  copy = runs.RunFolder(folders.copy(folders.killed))
+  monitor = resuming.RunMonitor(copy, "toy")
+  with pytest.raises(runs.RunError, match=r"checkpoint\.msgpack is damaged \(.+\); repeat the run"):
+    monitor.loop("count", State(np.zeros(3), np.zeros(3)), lambda state: None, total=6)
+
+
+@pytest.mark.parametrize("start", ["killed", "finished"])
+def test_a_folder_in_the_place_of_a_file_is_one_line(folders, start):
+  start = getattr(folders, start)
+  names = {path.name for path in start.glob("[!.]*.*")}
+  if start == folders.finished:
+    names.remove("run.flags")  # which nobody reads any more
+  for name in sorted(names):
+    copy = folders.copy(start)
+    (copy / name).unlink()
+    (copy / name).mkdir()
+    outcome = go_on(copy, "--checkpoint_seconds=0")
+    assert outcome.code == 2
+    assert str(copy / name) in outcome.lines[-1]
+    (copy / name).rmdir()
+    assert go_on(copy).code in (0, 2)
 
 
 # A run that is finished: repeated, drawn again, shown on the report page.

@@ -204,6 +204,31 @@ def test_overwriting_on_a_failing_disk_is_one_line(tmp_path, whole):
     assert_same(folder, whole)
 
 
+def test_overwriting_with_other_settings_never_mixes_two_runs(tmp_path, whole):
+  """However far --overwrite came, what it left is taken for neither run by mistake."""
+  other = tmp_path / "other"
+  assert command(TOY, f"--workdir={other}", "--seed=1").code == 0
+  killed = tmp_path / "killed"
+  with contextlib.suppress(Killed):
+    command(make_experiment(kill_at=5), f"--workdir={killed}", "--checkpoint_seconds=0")
+  made = functools.partial(Disk, **FAULTS["one error"])
+  refused = 0
+  for number in range(60):
+    for start in (whole, killed):
+      folder = tmp_path / "run"
+      shutil.copytree(start, folder)
+      run_on(functools.partial(made, fail_at=number), folder, "--overwrite", "--seed=1")
+      outcome = command(TOY, f"--workdir={folder}", "--seed=1")
+      if outcome.code:
+        refused += 1
+        assert outcome.code == 2
+        assert "other settings" in outcome.lines[-1]
+        assert command(TOY, f"--workdir={folder}", "--seed=1", "--overwrite").code == 0
+      assert_same(folder, other)
+      shutil.rmtree(folder)
+  assert refused > 10
+
+
 # The kernel's own refusals.
 
 

@@ -60,7 +60,7 @@ def make_experiment(
 
   def run(config, *inputs):
     monitor = inputs[-1]
-    start = np.zeros(3) + (inputs[0].train_images.sum() if images else 0)
+    start = np.full(3, config.seed + (inputs[0].train_images.sum() if images else 0.0))
 
     def advance(state):
       done = int(state["done"]) + 1
