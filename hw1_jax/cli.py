@@ -124,14 +124,15 @@ def _scalar(name: str, kind: type, text: str, shown: str) -> Any:
 def main(experiment: Experiment, argv: Sequence[str] | None = None) -> None:
   """Runs an experiment from its command line and exits.
 
-  Exit codes: 0 finished, 1 the run failed (what was recorded is kept), 2 wrong input, 130 and 143
-  interrupted by SIGINT and SIGTERM.
+  Exit codes: 0 finished, 1 the run failed (what was recorded is kept), 2 wrong input or a folder
+  that cannot be used (full, read-only, damaged), 130 and 143 interrupted by SIGINT and SIGTERM.
   """
   argv = list(sys.argv if argv is None else argv)
   values = define_flags(experiment)
   try:
-    rest = values(argv)
+    rest = read_flags(values, argv)
     options = values.flag_values_dict()
+    check_text(argv, options)
     if len(rest) > 1:
       raise settings.SettingError("", rest[1], "flags only, --name=value")
     if options["help"] or options["helpfull"]:
@@ -164,6 +165,29 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> None:
     stop(experiment, f"stopped by {interrupt}; the same command goes on from here", interrupt.code)
 
 
+def read_flags(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
+  """Sets the flags and returns what else stands in the command line; flags.Error names a flag."""
+  try:
+    return values(argv)
+  except UnicodeError:
+    raise
+  except ValueError as error:  # a flagfile that names a flagfile whose name has a NUL character
+    raise flags.Error(f"--flagfile: {error}") from None
+  except RecursionError:  # absl looks recursively for names that are like it
+    raise flags.Error("unknown command line flag, hundreds of characters long") from None
+
+
+def check_text(argv: Sequence[str], options: dict[str, Any]) -> None:
+  """Raises SettingError or UnicodeError for text that no file name or UTF-8 file can hold."""
+  for text in argv:
+    text.encode()
+  for name, value in options.items():
+    if isinstance(value, str):
+      value.encode()
+      if "\0" in value:
+        raise settings.SettingError(name, value, "text without NUL characters")
+
+
 def checkpoint_seconds(text: str) -> float:
   """Returns the value of --checkpoint_seconds; SettingError unless it is a number from 0."""
   value = _scalar("checkpoint_seconds", float, text, text)
@@ -175,14 +199,19 @@ def checkpoint_seconds(text: str) -> float:
 def stop(experiment: Experiment, message: str, code: int) -> NoReturn:
   """Prints one line on stderr and exits."""
   line = " ".join(message.split()).removeprefix("--: ")
-  print(f"{experiment.name}: {line}", file=sys.stderr, flush=True)
+  if len(line) > 1000:  # absl repeats a wrong value whole
+    line = f"{line[:500]} ... {line[-400:]}"
+  with contextlib.suppress(OSError):  # stderr may be a file on the full disk
+    print(f"{experiment.name}: {line}", file=sys.stderr, flush=True)
   distributed.leave(code)
 
 
 def set_up_jax(x64: bool, options: dict[str, Any]) -> None:
   """Configures JAX before any array exists: precision, devices, processes, compilation cache."""
   num_devices = options["num_devices"]
-  if num_devices is not None and (not num_devices.isdecimal() or not 1 <= int(num_devices) <= 4096):
+  if num_devices is not None and not (
+    num_devices.isdecimal() and len(num_devices) <= 4 and 1 <= int(num_devices) <= 4096
+  ):
     raise settings.SettingError("num_devices", num_devices, "a whole number from 1 to 4096")
   if x64:
     jax.config.update("jax_enable_x64", True)
@@ -230,7 +259,10 @@ def execute(
       held.enter_context(
         folder.hold(dataclasses.asdict(config), overwrite=options["overwrite"], new=new)
       )
-      return b"finished" if folder.finished() else b""
+      if not folder.finished():
+        return b""
+      resuming.discard_checkpoints(folder)  # a kill may have come before the run's own discarding
+      return b"finished"
 
     finished = distributed.from_writer(take) == b"finished"
     if not finished:
@@ -275,9 +307,10 @@ def execute_held(
     inputs = (config, images) if experiment.uses_images else (config,)
     result = experiment.run(*inputs, monitor)
     if distributed.is_writer():
-      checksum = runs.write_result(folder.path / "result.npz", result)
-      provenance["checksums"] = {"result.npz": checksum}
+      runs.write_result(folder.path / "result.npz", result)
+      checksums = folder.checksums("config.json", "metrics.jsonl", "result.npz")
       present(experiment, config, result, folder)
+      provenance["checksums"] = checksums | folder.checksums("summary.json")
   except BaseException as error:
     interrupted = isinstance(error, resuming.Interrupted | KeyboardInterrupt)
     message = " ".join(f"{type(error).__name__}: {error}".split())
@@ -340,7 +373,14 @@ def redraw(experiment: Experiment, config: Any, folder: runs.RunFolder) -> None:
     raise runs.RunError(
       f"{folder.path / 'config.json'} is not of {experiment.name}; check --workdir"
     )
-  config = experiment.config(**saved)
+  try:
+    config = experiment.config(**saved)
+  except settings.SettingError as error:
+    raise runs.damaged(folder.path / "config.json", error) from None
+  folder.verify(("config.json", "result.npz"))
   result = runs.read_result(folder.path / "result.npz", experiment.result)
   present(experiment, config, result, folder)
+  provenance = folder.provenance()
+  provenance["checksums"] |= folder.checksums("summary.json")
+  runs.write_json(folder.path / "provenance.json", provenance)
   print(f"{experiment.name}: figures in {folder.path / 'figures'}")

@@ -225,7 +225,7 @@ def ravelled(
 
 def count_parameters(model: nn.Module, input_shape: Sequence[int]) -> int:
   """Returns the number of parameters; nothing is computed."""
-  shapes = jax.eval_shape(lambda key: init(model, key, input_shape), jax.random.key(0))
+  shapes = jax.eval_shape(lambda: init(model, jax.random.key(0), input_shape))
   return pytrees.size(shapes)
 
 

@@ -12,6 +12,7 @@ import collections
 import dataclasses
 import datetime
 import functools
+import hashlib
 import json
 import math
 import os
@@ -33,6 +34,7 @@ from hw1_jax.summary import Claim, Number, Summary
 PAGE_BYTES = 5_000_000  # the page never gets larger: a mail attachment that every server takes
 SVG_BYTES = 600_000  # of a larger SVG the PNG is shown; browsers draw 10,000 paths slowly
 MAX_ROWS = (200, 50, 10)  # of a data table; the later ones only where the page gets too long
+CHECKED = ("config.json", "metrics.jsonl", "result.npz", "summary.json")  # as in runs.CHECKED
 TEMPLATES = Path(__file__).parent / "templates"
 VERDICTS = (summaries.HOLDS, summaries.FAILS, summaries.UNDECIDED)
 
@@ -159,12 +161,27 @@ def _read_run(folder: Path) -> Run:
   raw_summary = _read_json(folder / "summary.json", problems)
   summary = _parse_summary(raw_summary, problems) if raw_summary else Summary()
   figures = _read_figures(folder, summary.captions, problems)
+  problems += _altered(folder, provenance.get("checksums"))
   status = provenance.get("status")
   if status not in ("running", "finished", "interrupted", "failed"):
     status = "unknown"
   if status not in ("finished", "unknown"):  # then missing files are no news
     problems = [problem for problem in problems if not problem.endswith(" is missing.")]
   return Run(folder.name, status, tuple(problems), config, provenance, summary, figures)
+
+
+def _altered(folder: Path, checksums: Any) -> list[str]:
+  """Returns a sentence for each file that has not the SHA-256 that provenance.json gives it."""
+  found = []
+  for name in CHECKED:
+    expected = checksums.get(name) if isinstance(checksums, dict) else None
+    try:
+      found_sum = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    except OSError:  # missing files are told of where they are read; not all are published
+      continue
+    if expected not in (None, found_sum):
+      found.append(f"{name} is damaged: its SHA-256 is not the one in provenance.json.")
+  return found
 
 
 def _read_json(path: Path, problems: list[str]) -> dict[str, Any]:
@@ -631,8 +648,9 @@ def main(arguments: Sequence[str]) -> int:
   try:
     print(build(Path(arguments[0])))
   except OSError as error:
-    print(f"{error.filename}: {error.strerror}; expected a folder of runs, such as results/quick,"
-          " that can be written", file=sys.stderr)  # fmt: skip
+    name = error.filename or arguments[0]  # a failed write does not say where
+    print(f"{name}: {error.strerror}; expected a folder of runs, such as results/quick, that can be"
+          " written", file=sys.stderr)  # fmt: skip
     return 2
   return 0
 

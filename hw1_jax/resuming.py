@@ -3,6 +3,7 @@
 A checkpoint is one file: a magic line, the SHA-256 of the rest, msgpack. Nothing is ever unpickled.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -18,7 +19,15 @@ from tqdm import tqdm
 
 from hw1_jax import distributed
 from hw1_jax.monitoring import Chunk, Monitor, NonFiniteError, State
-from hw1_jax.runs import RunFolder, cannot_write, jsonable, write_bytes
+from hw1_jax.runs import (
+  RunError,
+  RunFolder,
+  cannot_write,
+  damaged,
+  jsonable,
+  read_json,
+  write_bytes,
+)
 
 CHECKPOINT_SECONDS = 20.0  # at most this much work is done twice after a kill; our choice
 LOG_SECONDS = 30.0  # between progress lines where there is no terminal
@@ -56,6 +65,13 @@ def restore(target: Any, saved: Any) -> Any:
   return serialization.from_state_dict(target, saved)
 
 
+def discard_checkpoints(folder: RunFolder) -> None:
+  """Removes the checkpoints of a finished run; where that fails they do no harm."""
+  for name in ("checkpoint.msgpack", "checkpoint.previous.msgpack"):
+    with contextlib.suppress(OSError):
+      (folder.path / name).unlink(missing_ok=True)
+
+
 class RunMonitor(Monitor):
   """A Monitor that shows progress, appends metrics and checkpoints between chunks.
 
@@ -70,7 +86,9 @@ class RunMonitor(Monitor):
     self.last_line = 0.0
     self.signum: int | None = None
     self._metrics_path = folder.path / "metrics.jsonl"
-    self._metrics_bytes = 0
+    self._metrics_bytes, self._metrics_digest = 0, hashlib.sha256()
+    self._run: dict[str, Any] = {}
+    self._keep = False  # whether checkpoint.msgpack is good, so that the next one may displace it
     self._take_up(distributed.from_writer(self._latest))
 
   @property
@@ -80,27 +98,40 @@ class RunMonitor(Monitor):
 
   def _latest(self) -> bytes:
     """Returns the newest usable checkpoint, or b""; metrics.jsonl is cut to what it knows of."""
-    found, length = b"", 0
+    config = self.folder.path / "config.json"
+    self._run = {"experiment": self.title, "config": read_json(config) if config.exists() else None}
+    found, foreign = b"", None
     for name in ("checkpoint.msgpack", "checkpoint.previous.msgpack"):
       path = self.folder.path / name
       try:
         raw = path.read_bytes()
         content = unpack_checkpoint(raw)
+        run = content.get("run", self._run)  # without: written before it was recorded
+        foreign = foreign or (path if run != self._run else None)
+        if run != self._run:
+          raise ValueError("it belongs to a run with other settings")
+        recorded = self._recorded(content["metrics_bytes"], content.get("metrics_sha256"))
+        _ = content["loops"], float(content["seconds"])
       except FileNotFoundError:
         continue
-      except (ValueError, OSError) as error:
+      except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
         self.say(f"{path} cannot be used ({error}); looking for an earlier state")
         continue
-      size = self._metrics_path.stat().st_size if self._metrics_path.exists() else 0
-      if size < content["metrics_bytes"]:
-        self.say(f"{self._metrics_path} is shorter than {name} says; looking for an earlier state")
-        continue
-      found, length = raw, content["metrics_bytes"]
+      found = raw
+      self._metrics_bytes = len(recorded)
+      self._metrics_digest.update(recorded)
+      self._keep = name == "checkpoint.msgpack"
       self.say(f"going on from {path}")
       break
+    else:
+      if foreign:
+        raise RunError(
+          f"{foreign} belongs to a run with other settings than these, and no earlier state can be"
+          " used; use --overwrite to start anew or another --workdir"
+        )
     try:
       with open(self._metrics_path, "ab") as file:
-        file.truncate(length)
+        file.truncate(self._metrics_bytes)
     except OSError as error:
       raise cannot_write(self._metrics_path, error) from None
     return found
@@ -108,9 +139,17 @@ class RunMonitor(Monitor):
   def _take_up(self, raw: bytes) -> None:
     if raw:
       content = unpack_checkpoint(raw)
-      self.loops = content["loops"]
-      self.earlier_seconds = content["seconds"]
-      self._metrics_bytes = content["metrics_bytes"]
+      self.loops, self.earlier_seconds = content["loops"], float(content["seconds"])
+
+  def _recorded(self, size: int, sha256: str | None) -> bytes:
+    """Returns the first `size` bytes of metrics.jsonl; ValueError if they are not as recorded."""
+    path = self._metrics_path
+    recorded = path.read_bytes()[:size] if path.exists() else b""
+    if len(recorded) < size:
+      raise ValueError(f"{path.name} is shorter than it was")
+    if sha256 not in (None, hashlib.sha256(recorded).hexdigest()):
+      raise ValueError(f"{path.name} is damaged")
+    return recorded
 
   def save(self) -> None:
     """Writes the checkpoint; the one before stays as checkpoint.previous.msgpack."""
@@ -121,15 +160,19 @@ class RunMonitor(Monitor):
       "loops": self.loops,
       "seconds": self.seconds,
       "metrics_bytes": self._metrics_bytes,
+      "metrics_sha256": self._metrics_digest.hexdigest(),
+      "run": self._run,
     }
     path = self.folder.path / "checkpoint.msgpack"
+    previous = path.with_name("checkpoint.previous.msgpack")
     raw = pack_checkpoint(content)
     try:
-      if path.exists():
-        os.replace(path, path.with_name("checkpoint.previous.msgpack"))
+      if self._keep and path.exists():
+        os.replace(path, previous)
     except OSError as error:
-      raise cannot_write(path, error) from None
+      raise cannot_write(previous, error) from None
     write_bytes(path, raw)
+    self._keep = True
     self.last_save = time.monotonic()
 
   def loop(
@@ -145,7 +188,7 @@ class RunMonitor(Monitor):
     saved = self.loops.get(name)
     done, finished = 0, False
     if saved is not None:
-      state = restore(state, saved["state"])
+      state = self._restored(state, saved["state"])
       done, finished = int(saved["done"]), bool(saved["finished"])
     bar = tqdm(
       total=total,
@@ -177,12 +220,16 @@ class RunMonitor(Monitor):
           raise Interrupted(signum)
     return state
 
+  def _restored(self, state: State, saved: Any) -> State:
+    try:
+      return restore(state, saved)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # of another version
+      raise damaged(self.folder.path / "checkpoint.msgpack", error) from None
+
   def discard(self) -> None:
     """Removes the checkpoints of a finished run; its results stand."""
-    if not distributed.is_writer():
-      return
-    for name in ("checkpoint.msgpack", "checkpoint.previous.msgpack"):
-      (self.folder.path / name).unlink(missing_ok=True)
+    if distributed.is_writer():
+      discard_checkpoints(self.folder)
 
   def _append(self, records: list[dict]) -> None:
     if not distributed.is_writer():
@@ -194,6 +241,7 @@ class RunMonitor(Monitor):
     except OSError as error:
       raise cannot_write(self._metrics_path, error) from None
     self._metrics_bytes += len(lines)
+    self._metrics_digest.update(lines)
 
   def _log(self, name: str, first: int, done: int, total: int, unit: str, begun: float) -> None:
     now = time.monotonic()
@@ -207,7 +255,8 @@ class RunMonitor(Monitor):
     """Prints one line of progress on stderr; of several processes the writer alone does."""
     if not distributed.is_writer():
       return
-    print(f"{self.title}: {text}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # a full disk or a reader that has gone must not end the run
+      print(f"{self.title}: {text}", file=sys.stderr, flush=True)
 
   def catch_signals(self) -> None:
     """Lets SIGINT and SIGTERM end the run after the chunk under way; a second one ends it now."""

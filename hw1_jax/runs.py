@@ -20,15 +20,15 @@ import os
 import platform
 import socket
 import subprocess
-import zipfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import jax
 import numpy as np
 
+CHECKED = ("config.json", "metrics.jsonl", "result.npz", "summary.json")  # SHA-256 in provenance
+STATUSES = ("running", "finished", "interrupted", "failed")  # of provenance.json
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn", "matplotlib")
 
 
@@ -54,7 +54,10 @@ def write_bytes(path: Path, content: bytes) -> None:
 def cannot_write(path: Path, error: OSError) -> RunError:
   """Returns the error to raise for a file that could not be written."""
   advice = {
-    errno.ENOSPC: "free some space or choose another --workdir, then repeat the command",
+    **dict.fromkeys(
+      (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+      "free some space or choose another --workdir, then repeat the command",
+    ),
     errno.ENOENT: "the folder is gone or cannot be made; repeat the command or choose another "
     "--workdir",
   }.get(error.errno or 0, "choose a --workdir that you may write to")
@@ -88,13 +91,30 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
   except FileNotFoundError:
     raise RunError(f"{path} is missing; run the experiment first") from None
-  except (ValueError, OSError) as error:
-    reason = str(error).splitlines()[0]
-    raise RunError(f"{path} is damaged ({reason}); repeat the run with --overwrite") from None
+  except (ValueError, OSError, RecursionError) as error:
+    raise damaged(path, error) from None
 
 
-def write_result(path: Path, result: Any) -> str:
-  """Writes a NamedTuple of arrays, or of dicts of arrays, as .npz and returns its SHA-256.
+def damaged(path: Path, reason: Any) -> RunError:
+  """Returns the error to raise for a file that is not what the run wrote."""
+  lines = str(reason).splitlines() or [type(reason).__name__]
+  advice = "repeat the run with --overwrite"
+  if path.name == "config.json":  # nothing is lost: checkpoint and provenance know its content
+    advice = "delete it and repeat the run's command"
+  return RunError(f"{path} is damaged ({lines[0][:200]}); {advice}")
+
+
+def checksum(path: Path) -> str:
+  """Returns the SHA-256 (hex) of a file; RunError when it cannot be read."""
+  try:
+    with open(path, "rb") as file:
+      return hashlib.file_digest(file, "sha256").hexdigest()
+  except OSError as error:
+    raise RunError(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def write_result(path: Path, result: Any) -> None:
+  """Writes a NamedTuple of arrays, or of dicts of arrays, as .npz.
 
   A dict field becomes the entries "field/key".
   """
@@ -107,7 +127,6 @@ def write_result(path: Path, result: Any) -> str:
   buffer = io.BytesIO()
   np.savez_compressed(buffer, allow_pickle=False, **arrays)
   write_bytes(path, buffer.getvalue())
-  return hashlib.sha256(buffer.getvalue()).hexdigest()
 
 
 def read_result(path: Path, kind: type) -> Any:
@@ -124,10 +143,8 @@ def read_result(path: Path, kind: type) -> Any:
     return kind(**arrays)
   except FileNotFoundError:
     raise RunError(f"{path} is missing; run the experiment first") from None
-  except (ValueError, OSError, EOFError, TypeError, KeyError, NotImplementedError,
-          AttributeError, zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    raise RunError(f"{path} is damaged ({reason}); repeat the run with --overwrite") from None
+  except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds for foreign bytes
+    raise damaged(path, error) from None
 
 
 def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -162,11 +179,12 @@ class RunFolder:
     """
     try:
       self.path.mkdir(parents=True, exist_ok=True)
-      lock = open(self.path / ".lock", "a+")  # noqa: SIM115 closed below
+      lock = open(self.path / ".lock", "a+", errors="replace")  # noqa: SIM115 closed below
     except OSError as error:
       raise cannot_write(self.path, error) from None
     with lock:  # closing the file gives the lock back, however the process ends
       self._take(lock)
+      self._sweep()
       if overwrite:
         self._clear()
       config_path = self.path / "config.json"
@@ -185,13 +203,22 @@ class RunFolder:
       raise RunError(
         f"{self.path} is in use by {holder}; wait for it or choose another --workdir"
       ) from None
-    lock.truncate(0)
-    lock.write(f"host {socket.gethostname()}, process {os.getpid()}")
-    lock.flush()
+    holder = f"host {socket.gethostname()}, process {os.getpid()}"
+    with contextlib.suppress(
+      OSError
+    ):  # only a message needs it; no buffer that close() would flush
+      os.ftruncate(lock.fileno(), 0)
+      os.write(lock.fileno(), holder.encode())
+
+  def _sweep(self) -> None:
+    """Removes the temporary files of killed processes; nobody else writes here now."""
+    for path in (*self.path.glob(".*.tmp"), *self.path.glob("*/.*.tmp")):
+      with contextlib.suppress(OSError):
+        path.unlink()
 
   def _refuse_other_config(self, old: Any, new: dict[str, Any], defaults: dict[str, Any]) -> None:
     if not isinstance(old, dict):
-      raise RunError(f"{self.path / 'config.json'} is damaged; repeat the run with --overwrite")
+      raise damaged(self.path / "config.json", "not an object of settings")
     old = {**defaults, **old}
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
     if names:
@@ -202,29 +229,60 @@ class RunFolder:
       )
 
   def _clear(self) -> None:
-    names = ("config.json", "run.flags", "provenance.json", "metrics.jsonl", "checkpoint.msgpack",
-             "checkpoint.previous.msgpack", "result.npz", "summary.json")  # fmt: skip
+    names = ("provenance.json", "checkpoint.msgpack", "checkpoint.previous.msgpack", "result.npz",
+             "run.flags", "metrics.jsonl", "summary.json")  # fmt: skip
     paths = [self.path / name for name in names]
     paths += [*self.path.glob("figures/*.svg"), *self.path.glob("figures/*.png")]
     paths += self.path.glob("tables/*.csv")
+    paths += [self.path / "config.json"]  # last: until then it says whose the rest is
     try:
       for path in paths:
         path.unlink(missing_ok=True)
     except OSError as error:
       raise cannot_write(path, error) from None
 
+  def provenance(self) -> dict[str, Any]:
+    """Returns the content of provenance.json; RunError when it is missing or damaged."""
+    path = self.path / "provenance.json"
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("status") not in STATUSES:
+      raise damaged(path, "it does not say how the run stands")
+    return content
+
   def finished(self) -> bool:
-    """Returns whether the run is complete: provenance says so and its files are there."""
+    """Returns whether the run is complete: provenance says so and its files are there.
+
+    Raises:
+      RunError: it is complete and damaged, so that running again would replace what is left.
+    """
+    result, path = self.path / "result.npz", self.path / "provenance.json"
     try:
-      provenance = read_json(self.path / "provenance.json")
+      status = self.provenance()["status"]
     except RunError:
+      if path.exists() and result.exists() and not list(self.path.glob("checkpoint*.msgpack")):
+        raise
+      return False  # nothing to lose, or a checkpoint to go on from
+    needed = (result, self.path / "summary.json")
+    if status != "finished" or not all(path.is_file() for path in needed):
       return False
-    needed = ("result.npz", "summary.json")
-    return (
-      isinstance(provenance, dict)
-      and provenance.get("status") == "finished"
-      and all((self.path / name).is_file() for name in needed)
-    )
+    self.verify(CHECKED)
+    return True
+
+  def verify(self, names: Iterable[str]) -> None:
+    """Raises RunError unless the files have the SHA-256 sums in provenance.json, where it has."""
+    content = self.provenance()
+    sums = content.get("checksums")
+    if not isinstance(sums, dict) or "result.npz" not in sums:
+      if content["status"] == "finished":
+        raise damaged(self.path / "provenance.json", "no SHA-256 of result.npz")
+      raise RunError(f"{self.path} holds no result yet; repeat its command without --figures_only")
+    for name in names:
+      if name in sums and checksum(self.path / name) != sums[name]:
+        raise damaged(self.path / name, "its SHA-256 is not the one in provenance.json")
+
+  def checksums(self, *names: str) -> dict[str, str]:
+    """Returns {name: SHA-256} of files of the folder; RunError when one cannot be read."""
+    return {name: checksum(self.path / name) for name in names}
 
   def _subfolder(self, name: str) -> Path:
     folder = self.path / name

@@ -1,6 +1,7 @@
 """Several processes on this host as one run: the same bits as one process, and no hanging."""
 
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -10,9 +11,11 @@ import time
 
 import numpy as np
 import pytest
+from tiny import TINY, experiment, tiny_config
 
 from hw1_jax import cli, runs
-from tests.test_experiments import ROOT, TINY, experiment, tiny_config
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="gloo over loopback, on Linux")
 QUICKLY = 60  # seconds within which the others notice a death: twice distributed.HEARTBEAT_SECONDS

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import importlib
 import json
 import pathlib
 
@@ -10,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from tiny import TINY, experiment, tiny_config
 
 from hw1_jax import cli, data, resuming, runs
 from hw1_jax.monitoring import Monitor
@@ -18,33 +18,6 @@ from hw1_jax.summary import FAILS, HOLDS, UNDECIDED
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FLAGS = ROOT / "experiments" / "flags"
-
-# Settings that make each experiment a matter of seconds.
-TINY = {
-  "simulate_function": {"widths": ("3-3", "4-3", "5"), "learning_rate": (0.01,), "num_epochs": 30,
-                        "num_points": 20, "num_runs": 2},
-  "train_on_task": {"architectures": ("2k5p-2k5p/6d", "2k5p-2k5p/4-4", "3k5p/5"),
-                    "num_epochs": 2, "batch_size": 60},
-  "optimization_path": {"widths": "5-4", "num_runs": 3, "num_epochs": 4, "snapshot_epochs": 2,
-                        "batch_size": 60},
-  "gradient_norm": {"widths": "5", "num_epochs": 40, "num_runs": 2},
-  "minimal_ratio": {"widths": "4", "num_epochs": 30, "num_points": 20, "num_runs": 3},
-  "random_labels": {"widths": "8", "num_epochs": 3, "batch_size": 60, "num_runs": 2},
-  "parameter_count": {"widths": ("3", "6", "9"), "num_epochs": 2, "batch_size": 60, "num_runs": 2},
-  "interpolation": {"widths": "5", "num_alphas": 5, "num_runs": 2},
-  "sensitivity": {"widths": "5", "batch_sizes": (40, 60, 90), "num_epochs": 2, "num_runs": 2},
-}  # fmt: skip
-SMALL_DATA = {"dataset": "digits", "train_examples": 180, "test_examples": 60}
-
-
-def experiment(name):
-  return importlib.import_module(f"experiments.{name}").EXPERIMENT
-
-
-def tiny_config(name):
-  config = experiment(name).config
-  fields = {field.name for field in dataclasses.fields(config)}
-  return config(**{**{k: v for k, v in SMALL_DATA.items() if k in fields}, **TINY[name]})
 
 
 def run_tiny(name):
