@@ -4,6 +4,7 @@
     python -m benchmarks.compare                     # all workloads, long report's sizes
     python -m benchmarks.compare --workload=hessian --pairs=7
     python -m benchmarks.compare --quick             # small sizes: does it run at all
+    python -m benchmarks.compare --output=benchmarks/RESULTS.md
 
 Each side works in a process of its own, so neither disturbs the other's threads; they take turns,
 A B A B ..., after a warm-up, and a ratio is that of two neighbours in time. The first call of ours
@@ -13,6 +14,8 @@ compiles; its time stands apart. Peak memory is the process's, data included.
 import argparse
 import datetime
 import importlib
+import os
+import pathlib
 import platform
 import resource
 import statistics
@@ -116,6 +119,7 @@ def main() -> None:
   parser.add_argument("--workload", action="append", choices=NAMES)
   parser.add_argument("--pairs", type=int, default=5)
   parser.add_argument("--quick", action="store_true")
+  parser.add_argument("--output", type=pathlib.Path, help="write the table there, too")
   parser.add_argument("--serve", choices=SIDES, help=argparse.SUPPRESS)
   options = parser.parse_args()
   if options.serve:
@@ -123,13 +127,34 @@ def main() -> None:
     return
   rate = matmul_rate()
   versions = [importlib.import_module(f"benchmarks.{side}").versions() for side in SIDES]
-  print(f"{datetime.date.today()}, {platform.platform()}, Python {platform.python_version()}")
-  print(f"{' against '.join(versions)}, matrix products at {rate:.0f} GFLOP/s (float32)\n")
-  print("| workload | ours, s | PyTorch, s | ratio PyTorch / ours, median (range) | compile, s "
-        "| of the product rate | peak MiB, ours / PyTorch |")  # fmt: skip
-  print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
+  threads = len(os.sched_getaffinity(0))
+  lines = [
+    "# Against PyTorch",
+    "",
+    f"`python -m benchmarks.compare`, {datetime.date.today()}: {' against '.join(versions)}, "
+    f"eager, Python {platform.python_version()}.",
+    f"{processor()}, {threads} cores, each side with as many threads; matrix products at "
+    f"{rate:.0f} GFLOP/s (float32, 2048 x 2048).",
+    f"{options.pairs} pairs in turns after a warm-up, medians; what each workload is stands in "
+    "`benchmarks/sizes.py`, `ours.py` and `pytorch.py`.",
+    "",
+    "| workload | ours, s | PyTorch, s | ratio PyTorch / ours, median (range) | compile, s "
+    "| of the product rate | peak MiB, ours / PyTorch |",
+    "| --- | --- | --- | --- | --- | --- | --- |",
+  ]
+  print("\n".join(lines), flush=True)
   for name in options.workload or NAMES:
-    print(compare(name, options.pairs, options.quick, rate), flush=True)
+    lines.append(compare(name, options.pairs, options.quick, rate))
+    print(lines[-1], flush=True)
+  if options.output:
+    options.output.write_text("\n".join(lines) + "\n")
+
+
+def processor() -> str:
+  """Returns the processor's name as the system gives it."""
+  lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+  names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+  return names[0] if names else platform.processor()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import json
 import pathlib
 import re
 import subprocess
@@ -34,7 +35,11 @@ def test_no_array_is_named_that_does_not_exist():
     assert field in importlib.import_module(f"experiments.{name}").EXPERIMENT.result._fields
 
 
-@pytest.mark.parametrize("document", ["README.md", "BUILD.md", "docs/results/README.md"])
+DOCUMENTS = ("README.md", "BUILD.md", "docs/results/README.md", "docs/experiments.md",
+             "docs/scaling_out.md", "docs/adding_an_experiment.md")  # fmt: skip
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_lead_to_files(document):
   path = ROOT / document
   for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
@@ -52,3 +57,13 @@ def test_the_numbers_are_those_of_the_published_summaries():
   assert table.strip().splitlines() == publish.claims_table(profiles)
   body = "\n".join(line for profile in profiles for line in publish.result_tables(profile)).rstrip()
   assert (publish.DOCS / "README.md").read_text().rstrip().endswith(body)
+
+
+@pytest.mark.parametrize(
+  "path", sorted(ROOT.glob("docs/results/*/*/summary.json")), ids=lambda p: p.parent.name
+)
+def test_published_findings_are_three_to_six_sentences_with_numbers(path):
+  findings = json.loads(path.read_text())["findings"]
+  sentences = re.findall(r"[^.].*?\.(?=\s+[A-Z0-9]|$)", " ".join(findings))
+  assert 3 <= len(sentences) <= 6, sentences
+  assert all(re.search(r"\d", finding) for finding in findings)
