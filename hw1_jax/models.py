@@ -12,6 +12,7 @@ Both start uniform in +-1/sqrt(fan_in), PyTorch's default for Linear and Conv2d.
 """
 
 import dataclasses
+import functools
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -196,7 +197,12 @@ def init(model: nn.Module, key: jax.Array, input_shape: Sequence[int]) -> Params
 
 def init_members(model: nn.Module, keys: jax.Array, input_shape: Sequence[int]) -> Params:
   """Returns fresh parameters of M members, leaves [M, ...], member m's drawn from keys[m]."""
-  return jax.jit(jax.vmap(lambda key: init(model, key, input_shape)))(keys)
+  return _initializer(model, tuple(input_shape))(keys)
+
+
+@functools.cache
+def _initializer(model: nn.Module, input_shape: tuple[int, ...]) -> Callable[[jax.Array], Params]:
+  return jax.jit(jax.vmap(lambda key: init(model, key, input_shape)))
 
 
 def apply(model: nn.Module, params: Params, x: jax.Array, **options: Any) -> jax.Array:
