@@ -1,8 +1,10 @@
 """Members (seeds, runs, targets) over devices: independent computations side by side.
 
 Each device works through its share of the members. In the loop form a member's computation is the
-very program that a single run would execute, so a member's bits do not depend on how many run
-together. In the vmap form all members of a device advance together, which is what a GPU wants.
+very program that a single run would execute, so a trained member's bits do not depend on how many
+run together. (XLA compiles a loop of one member differently: means over a large set, which
+decide nothing, have been seen to move by one unit in the last place.) In the vmap form all
+members of a device advance together, which is what a GPU wants.
 
 With several processes (`distributed`) the devices are those of all of them; every process passes
 the same arguments and gets all of the outputs.
