@@ -170,6 +170,7 @@ def summarize(config: Config, result: Result) -> Summary:
     f"{percent(result.agreement)} % of the training labels agree with the true ones.",
     f"{accuracy[0].upper()}{accuracy[1:]}.",
     f"{loss[0].upper()}{loss[1:]}.",
+    length_of(config, result) + ".",
   )
   captions = {
     "loss": f"Training and test loss, median and range over runs; {loss}.",
@@ -184,6 +185,18 @@ def summarize(config: Config, result: Result) -> Summary:
   ]  # fmt: skip
   claims = tuple(judge_claims(config, result))
   return Summary(tuple(numbers), claims, findings, captions, {"epochs": rows})
+
+
+def length_of(config: Config, result: Result) -> str:
+  """Returns how many steps were made, and whether the training loss was still falling."""
+  steps = config.num_epochs * -(-result.random_labels.shape[1] // config.batch_size)
+  tenth = max(config.num_epochs // 10, 1)
+  before = result.train_loss[:, max(config.num_epochs - 1 - tenth, 0)]
+  fall = 100 * (1 - result.train_loss[:, -1] / before)
+  return (
+    f"These are {steps:,} steps at batch size {config.batch_size}, our choice because neither "
+    f"report states one; in the last {tenth} epochs the training loss fell by {spread(fall)} %"
+  )
 
 
 def judge_claims(config: Config, result: Result) -> list[Claim]:
@@ -207,7 +220,7 @@ def judge_claims(config: Config, result: Result) -> list[Claim]:
         f"{spread(epochs)}"
         for level, epochs in ((level, epochs_to(result, level)) for level in LEVELS)
       )
-      + ".",
+      + f". {length_of(config, result)}.",
       fitted=final.tolist(),
       half_epochs=half.tolist(),
     ),
