@@ -245,7 +245,7 @@ class RunMonitor(Monitor):
 
   def _log(self, name: str, first: int, done: int, total: int, unit: str, begun: float) -> None:
     now = time.monotonic()
-    if sys.stderr.isatty() or now - max(self.last_line, begun, self.started) < LOG_SECONDS:
+    if sys.stderr.isatty() or now - max(self.last_line, self.started) < LOG_SECONDS:
       return
     self.last_line = now
     left = (now - begun) / max(done - first, 1) * (total - done)

@@ -288,3 +288,20 @@ def test_help_into_a_closed_pipe_is_no_traceback():
   line = f"{sys.executable} -m experiments.gradient_norm --helpfull | head -1"
   done = subprocess.run(line, shell=True, capture_output=True, text=True, check=False)
   assert "Traceback" not in done.stderr
+
+
+def test_many_short_loops_still_log_every_half_minute(tmp_path, monkeypatch, capfd):
+  now = [1000.0]
+  monkeypatch.setattr(resuming.time, "monotonic", lambda: now[0])
+  monitor = resuming.RunMonitor(runs.RunFolder(tmp_path), "toy", seconds=1e9)
+
+  def advance(state):
+    now[0] += 8.0
+    done = int(state["n"]) + 1
+    return Chunk({"n": np.int64(done)}, done, done == 2, [])
+
+  for k in range(15):  # 240 seconds, no loop longer than 16
+    monitor.loop(f"loop {k}", {"n": np.int64(0)}, advance, total=2)
+  lines = [line for line in capfd.readouterr().err.splitlines() if "epochs" in line]
+  assert len(lines) == 7  # after 32, 64, ... seconds
+  assert lines[0] == "toy: loop 1: 2 of 2 epochs, at most 0 s left"
