@@ -7,7 +7,7 @@ gradient of the loss over all parameters is recorded beside the loss, before the
     python -m experiments.gradient_norm --flagfile=$F/gradient_norm.flags
 
 Source: assignment 1-2, "observe gradient norm during training"; long report 1.2.2, short report.
-Cost: under half a minute on 2 CPU cores with the long report's settings and 8 runs.
+Cost: 6 seconds on 2 CPU cores with the long report's settings and 8 runs.
 """
 
 import dataclasses

@@ -8,8 +8,8 @@ and accuracy are measured at theta(alpha) = (1 - alpha) theta_1 + alpha theta_2.
     python -m experiments.interpolation --flagfile=$F/interpolation.flags
 
 Source: assignment 1-3, "flatness vs. generalization"; long report 1.3.3 and its notebooks.
-Cost: about 12 minutes on 2 CPU cores with the long report's settings, 10 of them for the models
-that are trained on.
+Cost: 4 minutes on 2 CPU cores with the long report's settings, half of them for the models that are
+trained on.
 """
 
 import dataclasses

@@ -9,7 +9,7 @@ those of the first layer alone.
 
 Source: assignment 1-2, "visualize the optimization process"; long report 1.2.1 and its notebook,
 short report.
-Cost: about 5 minutes on 2 CPU cores with the long report's settings, 1 GB of memory.
+Cost: 3 minutes on 2 CPU cores with the long report's settings, 1 GB of memory.
 """
 
 import dataclasses

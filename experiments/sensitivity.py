@@ -9,7 +9,7 @@ gradient by the *parameters*, averaged over the training steps: what the long re
     python -m experiments.sensitivity --flagfile=$F/sensitivity.flags
 
 Source: assignment 1-3, "flatness vs. generalization"; long report 1.3.4 and its notebook.
-Cost: about 7 minutes on 2 CPU cores with the long report's settings.
+Cost: 3 minutes on 2 CPU cores with the long report's settings.
 """
 
 import dataclasses

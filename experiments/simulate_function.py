@@ -7,7 +7,7 @@ full batch, until the reports' stop rule holds.
     python -m experiments.simulate_function --flagfile=$F/simulate_function.flags
 
 Source: assignment 1-1, "simulate a function"; long report 1.1.1 and its notebook, short report.
-Cost: about 3 minutes on 2 CPU cores with the long report's settings and 8 runs.
+Cost: 1 minute on 2 CPU cores with the long report's settings and 8 runs.
 """
 
 import dataclasses
