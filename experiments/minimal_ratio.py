@@ -9,8 +9,7 @@ positive eigenvalues of the Hessian, the minimal ratio, is set against the loss.
 
 Source: assignment 1-2, "what happened when gradient is almost zero"; long report 1.2.3, short
 report. Definitions: `curvature.minimal_ratio`, `critical_points`.
-Cost: on 2 CPU cores 12 minutes for 100 runs at 1501 parameters and 20 search steps, 5 minutes at 571
-parameters and 50 steps.
+Cost: on 2 CPU cores 12 minutes for 100 runs at 1501 parameters and 20 search steps.
 """
 
 import dataclasses
