@@ -77,7 +77,8 @@ def initialize(
 def _number(name: str, text: str | None, minimum: int) -> int | None:
   if text is None:
     return None
-  if not text.isdecimal() or not text.isascii() or not minimum <= int(text) <= 1_000_000:
+  short = text.isdecimal() and text.isascii() and len(text) <= 7
+  if not short or not minimum <= int(text) <= 1_000_000:
     raise SettingError(name, text, f"a whole number from {minimum} to 1000000")
   return int(text)
 

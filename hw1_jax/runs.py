@@ -204,9 +204,7 @@ class RunFolder:
         f"{self.path} is in use by {holder}; wait for it or choose another --workdir"
       ) from None
     holder = f"host {socket.gethostname()}, process {os.getpid()}"
-    with contextlib.suppress(
-      OSError
-    ):  # only a message needs it; no buffer that close() would flush
+    with contextlib.suppress(OSError):  # only a message needs it; close() has no buffer to flush
       os.ftruncate(lock.fileno(), 0)
       os.write(lock.fileno(), holder.encode())
 

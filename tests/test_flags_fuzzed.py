@@ -50,8 +50,8 @@ def test_any_text_behind_a_flag_is_a_config_or_one_line(name, data):
 
 # Through `cli.main`, as a user meets it.
 
-COMMON = ("workdir", "num_devices", "compilation_cache_dir", "checkpoint_seconds", "data_dir",
-          "manual_dir", "overwrite", "figures_only", "help", "flagfile", "undefok")  # fmt: skip
+COMMON = ("workdir", "num_devices", "checkpoint_seconds", "data_dir", "manual_dir", "overwrite",
+          "figures_only", "help", "flagfile", "undefok")  # fmt: skip
 ODD = st.sampled_from(
   ["", "0", "-1", "１２", "½", "∞", "1e999", "-1e999", "nan", "9" * 30, "9" * 5000, "-" + "9" * 30,
    "\0", "a\0b", "\ud800", "\n", "\x1b[2J", "../..", "/", "x" * 5000, ",", ",,", "--", "=", "None",
@@ -172,6 +172,11 @@ def test_every_wrong_value_of_every_flag_is_refused_by_its_name(name, no_run):
   for flag, text in (
     ("num_devices", "9" * 5000), ("num_devices", "-1"), ("num_devices", "1.0"),
     ("num_devices", ""), ("num_devices", "²"), ("num_devices", "4096"), ("num_devices", "\0"),
+    ("num_processes", "9" * 5000), ("num_processes", "0"), ("num_processes", "2"),
+    ("process_id", "9" * 5000), ("process_id", "-1"), ("process_id", "１"),
+    ("coordinator_address", "nowhere"), ("coordinator_address", "a b:1"),
+    ("max_memory_gb", "-1"), ("max_memory_gb", "nan"), ("max_memory_gb", "much"),
+    ("max_memory_gb", "9" * 5000), ("max_memory_gb", "\0"), ("max_memory_gb", ""),
     ("checkpoint_seconds", "-1"), ("checkpoint_seconds", "nan"), ("checkpoint_seconds", "inf"),
     ("checkpoint_seconds", "9" * 400), ("checkpoint_seconds", ""), ("checkpoint_seconds", "1 s"),
     ("workdir", "\0"), ("compilation_cache_dir", "a\0b"), ("overwrite", "perhaps"),
