@@ -308,9 +308,9 @@ def execute_held(
     result = experiment.run(*inputs, monitor)
     if distributed.is_writer():
       runs.write_result(folder.path / "result.npz", result)
-      checksums = folder.checksums("config.json", "metrics.jsonl", "result.npz")
+      provenance["checksums"] = folder.checksums("config.json", "metrics.jsonl", "result.npz")
       present(experiment, config, result, folder)
-      provenance["checksums"] = checksums | folder.checksums("summary.json")
+      provenance["checksums"] |= folder.checksums("summary.json")
   except BaseException as error:
     interrupted = isinstance(error, resuming.Interrupted | KeyboardInterrupt)
     message = " ".join(f"{type(error).__name__}: {error}".split())
