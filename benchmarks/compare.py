@@ -133,13 +133,13 @@ def main() -> None:
     "",
     f"`python -m benchmarks.compare`, {datetime.date.today()}: {' against '.join(versions)}, "
     f"eager, Python {platform.python_version()}.",
-    f"{processor()}, {threads} cores, each side with as many threads; matrix products at "
-    f"{rate:.0f} GFLOP/s (float32, 2048 x 2048).",
+    f"{processor()}, {threads} cores, each side with as many threads; NumPy's matrix products at "
+    f"{rate:.0f} GFLOP/s (float32, 2048 x 2048); XLA's are faster.",
     f"{options.pairs} pairs in turns after a warm-up, medians; what each workload is stands in "
     "`benchmarks/sizes.py`, `ours.py` and `pytorch.py`.",
     "",
     "| workload | ours, s | PyTorch, s | ratio PyTorch / ours, median (range) | compile, s "
-    "| of the product rate | peak MiB, ours / PyTorch |",
+    "| of NumPy's product rate | peak MiB, ours / PyTorch |",
     "| --- | --- | --- | --- | --- | --- | --- |",
   ]
   print("\n".join(lines), flush=True)

@@ -36,7 +36,7 @@ def test_no_array_is_named_that_does_not_exist():
 
 
 DOCUMENTS = ("README.md", "BUILD.md", "docs/results/README.md", "docs/experiments.md",
-             "docs/scaling_out.md", "docs/adding_an_experiment.md")  # fmt: skip
+             "docs/scaling_out.md", "docs/scaling.md", "docs/adding_an_experiment.md")  # fmt: skip
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -67,3 +67,13 @@ def test_published_findings_are_three_to_six_sentences_with_numbers(path):
   sentences = re.findall(r"[^.].*?\.(?=\s+[A-Z0-9]|$)", " ".join(findings))
   assert 3 <= len(sentences) <= 6, sentences
   assert all(re.search(r"\d", finding) for finding in findings)
+
+
+def test_the_stated_speed_is_that_of_the_recorded_comparison():
+  table = (ROOT / "benchmarks" / "RESULTS.md").read_text()
+  ratios = [float(ratio) for ratio in re.findall(r"\| ([0-9.]+) \([0-9.]+ to [0-9.]+\) \|", table)]
+  assert len(ratios) == 12
+  (stated,) = re.findall(r"([0-9.]+) to ([0-9.]+) times faster", README)
+  assert [float(number) for number in stated] == [
+    float(f"{r:.2g}") for r in (min(ratios), max(ratios))
+  ]
