@@ -137,7 +137,9 @@ def main(profiles: list[str]) -> None:
     "",
     "Written by `scripts/publish.py` from the summaries in the folders beside this file. Medians",
     "and ranges are over independent runs; how a verdict is computed stands in",
-    "`hw1_jax/summary.py`. A section that is missing has not been run at full length.",
+    "`hw1_jax/summary.py`. Every run has the length that its report states, none is shortened; a",
+    "missing section has not been run. What a report leaves open, the section's flagfile marks as",
+    "assumed.",
     "",
   ]
   body = [line for profile in known for line in result_tables(profile)]
