@@ -115,7 +115,23 @@ def claims_table(profiles: list[str]) -> list[str]:
         text = claim["text"].partition(" (our reading")[0].rstrip(".").replace("|", "\\|")
         runs = f"{claim['numbers']['true_in_runs']} of {claim['numbers']['runs']} runs"
         lines.append(f"| {claim['id']}: {text} | **{claim['verdict']}** | {runs} |")
-  return lines
+  return lines + compared_settings(profiles)
+
+
+def compared_settings(profiles: list[str]) -> list[str]:
+  """Returns how far we are from reported test accuracies, by printed and by notebook's settings."""
+  lines = []
+  for name, title in ORDER:
+    if read("long_notebook", name) is None or "long_notebook" not in profiles:
+      continue
+    for profile, whose in (("long_report", "printed"), ("long_notebook", "notebook's")):
+      summary, _ = read(profile, name)
+      said = next(text for text in summary["findings"] if text.startswith("Our median test acc"))
+      lines.append(f"- {title}, the {whose} settings: {said[0].lower()}{said[1:]}")
+  intro = (
+    "The long report's numbers are those of its author's notebook, not of the settings it prints:"
+  )
+  return ["", intro, "", *lines] if lines else []
 
 
 def main(profiles: list[str]) -> None:
