@@ -4,7 +4,7 @@
 
 Copied are report.html, and for each experiment summary.json, provenance.json, run.flags, the tables
 (CSV) and the figures (SVG). docs/results/README.md is written from the copied summaries alone, and
-the part of README.md between its two `results` marks, too.
+so are the parts of README.md and docs/experiments.md between their two `results` marks.
 """
 
 import json
@@ -134,6 +134,28 @@ def compared_settings(profiles: list[str]) -> list[str]:
   return ["", intro, "", *lines] if lines else []
 
 
+def outcomes_table(profiles: list[str]) -> list[str]:
+  """Returns docs/experiments.md's table of outcomes: each experiment's claims with verdicts."""
+  lines = ["| experiment | outcome |", "| --- | --- |"]
+  for name, _ in ORDER:
+    said = []
+    for profile in profiles:
+      published = read(profile, name) if profile.endswith("_report") else None
+      for claim in published[0]["claims"] if published else ():
+        numbers = claim["numbers"]
+        counts = f"{numbers['true_in_runs']} of {numbers['runs']} runs"
+        said.append(f"{claim['id']} **{claim['verdict']}** ({counts})")
+    lines.append(f"| `{name}` | {'; '.join(said) or 'the reports claim nothing'} |")
+  return lines
+
+
+def replace_between_marks(path: pathlib.Path, lines: list[str]) -> None:
+  """Writes `lines` between START and END of a document."""
+  before, _, rest = path.read_text().partition(START)
+  _, _, after = rest.partition(END)
+  path.write_text(before + "\n\n".join((START, "\n".join(lines), END)) + after)
+
+
 def main(profiles: list[str]) -> None:
   """Publishes every finished run of the named profiles, then writes the tables of all."""
   for profile in profiles:
@@ -160,11 +182,8 @@ def main(profiles: list[str]) -> None:
   ]
   body = [line for profile in known for line in result_tables(profile)]
   (DOCS / "README.md").write_text("\n".join(intro + body).rstrip() + "\n")
-  readme = ROOT / "README.md"
-  before, _, rest = readme.read_text().partition(START)
-  _, _, after = rest.partition(END)
-  table = "\n".join(claims_table(known))
-  readme.write_text(f"{before}{START}\n\n{table}\n\n{END}{after}")
+  replace_between_marks(ROOT / "README.md", claims_table(known))
+  replace_between_marks(ROOT / "docs" / "experiments.md", outcomes_table(known))
 
 
 if __name__ == "__main__":

@@ -55,6 +55,9 @@ def test_the_numbers_are_those_of_the_published_summaries():
   table, _, _ = rest.partition(publish.END)
   profiles = [path.name for path in sorted(publish.DOCS.iterdir()) if path.is_dir()]
   assert table.strip().splitlines() == publish.claims_table(profiles)
+  outcomes = (ROOT / "docs" / "experiments.md").read_text().partition(publish.START)[2]
+  outcomes = outcomes.partition(publish.END)[0].strip().splitlines()
+  assert outcomes == publish.outcomes_table(profiles)
   body = "\n".join(line for profile in profiles for line in publish.result_tables(profile)).rstrip()
   assert (publish.DOCS / "README.md").read_text().rstrip().endswith(body)
 
