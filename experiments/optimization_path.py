@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 
 from hw1_jax import cli, data, figures, models, optimizers, pytrees, rng, training, trajectory
 from hw1_jax.monitoring import Monitor
-from hw1_jax.settings import REPORT, Settings, setting
+from hw1_jax.settings import REPORT, SPLIT_BATCHES, Settings, setting
 from hw1_jax.summary import Number, Summary, spread
 
 
@@ -48,6 +48,7 @@ class Config(Settings):
   )
   num_runs: int = setting(8, "repetitions, each from its own initial weights", minimum=1,
                           maximum=1000)  # fmt: skip
+  split_batches: bool = SPLIT_BATCHES
   report: str = REPORT
 
   def __post_init__(self) -> None:
@@ -114,6 +115,7 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     config.num_epochs,
     snapshot_epochs=config.snapshot_epochs,
     snapshot_steps=config.snapshot_steps,
+    split_batches=config.split_batches,
   )
   keys = rng.member_keys(config.seed, config.num_runs)
   trained = training.train_images(monitor, "train", task, images, keys)

@@ -19,7 +19,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from hw1_jax import cli, data, figures, models, optimizers, rng, training
 from hw1_jax.monitoring import Monitor
-from hw1_jax.settings import REPORT, Settings, setting
+from hw1_jax.settings import REPORT, SPLIT_BATCHES, Settings, setting
 from hw1_jax.summary import Claim, Number, Summary, at_end, claim, rank_correlation, spread
 
 
@@ -54,6 +54,7 @@ class Config(Settings):
   convolution: str = setting(
     "auto", "their form; auto: matmul on CPU, lax elsewhere", choices=models.CONVOLUTION_FORMS
   )
+  split_batches: bool = SPLIT_BATCHES
   report: str = REPORT
 
   def __post_init__(self) -> None:
@@ -137,6 +138,7 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     keys,
     batch_size=config.batch_size,
     num_epochs=config.num_epochs,
+    split_batches=config.split_batches,
   )
   return Result(**found)
 

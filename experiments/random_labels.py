@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from hw1_jax import cli, data, evaluation, figures, models, optimizers, parallel, rng, training
 from hw1_jax.monitoring import Monitor
-from hw1_jax.settings import REPORT, Settings, setting
+from hw1_jax.settings import REPORT, SPLIT_BATCHES, Settings, setting
 from hw1_jax.summary import Claim, Number, Summary, claim, rank_correlation, spread
 
 
@@ -43,6 +43,7 @@ class Config(Settings):
   convolution: str = setting(
     "auto", "their form; auto: matmul on CPU, lax elsewhere", choices=models.CONVOLUTION_FORMS
   )
+  split_batches: bool = SPLIT_BATCHES
   report: str = REPORT
 
   def __post_init__(self) -> None:
@@ -98,7 +99,13 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
   )(keys)
   model = make_model(config, images.num_classes)
   optimizer = optimizers.make_optimizer(config.optimizer, config.learning_rate, config.weight_decay)
-  task = training.ImageTraining(model, optimizer, config.batch_size, config.num_epochs)
+  task = training.ImageTraining(
+    model,
+    optimizer,
+    config.batch_size,
+    config.num_epochs,
+    split_batches=config.split_batches,
+  )
   trained = training.train_images(
     monitor, "random labels", task, images, keys, train_labels=np.asarray(labels)
   )

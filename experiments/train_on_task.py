@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 
 from hw1_jax import cli, data, figures, models, optimizers, rng, training
 from hw1_jax.monitoring import Monitor
-from hw1_jax.settings import REPORT, Settings, setting
+from hw1_jax.settings import REPORT, SPLIT_BATCHES, Settings, setting
 from hw1_jax.summary import Claim, Number, Summary, at_end, claim, spread
 
 
@@ -45,6 +45,7 @@ class Config(Settings):
   convolution: str = setting(
     "auto", "their form; auto: matmul on CPU, lax elsewhere", choices=models.CONVOLUTION_FORMS
   )
+  split_batches: bool = SPLIT_BATCHES
   report: str = REPORT
 
   def __post_init__(self) -> None:
@@ -115,6 +116,7 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     keys,
     batch_size=config.batch_size,
     num_epochs=config.num_epochs,
+    split_batches=config.split_batches,
   )
   return Result(**found)
 

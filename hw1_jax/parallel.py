@@ -19,6 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
+from hw1_jax.settings import SettingError
+
 PyTree = Any
 AXIS = "members"
 SPLIT = PartitionSpec(AXIS)
@@ -122,6 +124,36 @@ def _place(tree: PyTree, mesh: jax.sharding.Mesh, spec: PartitionSpec) -> PyTree
 @functools.cache
 def _gather(mesh: jax.sharding.Mesh) -> Callable[[PyTree], PyTree]:
   return jax.jit(lambda tree: tree, out_shardings=NamedSharding(mesh, PartitionSpec()))
+
+
+def on_all_devices(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
+  """Returns jitted `function`, executed by every device at once on the same arguments.
+
+  Inside, the devices tell their parts by `jax.lax.axis_index(AXIS)` and come together by
+  `jax.lax.psum(..., AXIS)`; what is returned must be the same on all of them.
+
+  Raises:
+    SettingError: on CPU a process has several devices. One that waits for another holds a thread
+      that the other one's product may need, and both stop for good; one device a process is safe.
+  """
+  if jax.default_backend() == "cpu" and jax.local_device_count() > 1:
+    raise SettingError(
+      "split_batches", True, "one CPU device a process: --num_devices=1 and several processes"
+    )
+  mesh = make_mesh()
+  everywhere = NamedSharding(mesh, PartitionSpec())
+  compute = jax.jit(
+    jax.shard_map(
+      function, mesh=mesh, in_specs=PartitionSpec(), out_specs=PartitionSpec(), check_vma=False
+    )
+  )
+
+  def run(*args: PyTree) -> PyTree:
+    several = jax.process_count() > 1
+    placed = _on_all_processes(args, mesh) if several else jax.device_put(args, everywhere)
+    return jax.tree.map(lambda leaf: leaf.addressable_data(0), compute(*placed))
+
+  return run
 
 
 def share(tree: PyTree, num_members: int) -> PyTree:

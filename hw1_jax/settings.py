@@ -60,6 +60,10 @@ def setting(
 
 # Shared by all experiments: which report's printed numbers and claims stand beside ours.
 REPORT: Any = setting("long", "whose numbers and claims to judge", choices=("long", "short"))
+# Of the experiments with large batches.
+SPLIT_BATCHES: Any = setting(
+  False, "all devices share every minibatch of one training after the other; on CPU with processes"
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

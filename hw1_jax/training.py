@@ -39,11 +39,12 @@ def init_state(params: PyTree, optimizer: optax.GradientTransformation) -> Train
 Gradients = Callable[..., tuple[dict[str, jax.Array], PyTree]]
 
 
-def make_gradients(model: nn.Module) -> Gradients:
+def make_gradients(model: nn.Module, *, split: bool = False) -> Gradients:
   """Returns the cross-entropy's gradient on one minibatch; masked examples (weight 0) drop out.
 
-  Where convolutions run in their CPU-fast form the minibatch is a sum over micro-batches, which is
-  a matter of speed only: the gradient is that of the whole batch, up to the order of summation.
+  Where convolutions run in their CPU-fast form the minibatch is a sum over micro-batches, and with
+  `split`, inside `parallel.on_all_devices`, every device works on its part of the minibatch. Both
+  are a matter of speed only: the gradient is that of the whole batch, up to the order of summation.
   """
 
   def sums(
@@ -60,45 +61,68 @@ def make_gradients(model: nn.Module) -> Gradients:
   def gradients(
     params: PyTree, images: jax.Array, labels: jax.Array, weights: jax.Array, key: jax.Array
   ) -> tuple[dict[str, jax.Array], PyTree]:
-    if models.in_micro_batches(model):
-      (loss, hits), gradient = _sum_over_micro_batches(
-        value_and_grad, params, images, labels, weights, key
-      )
+    batch = (images, labels, weights)
+    if split or models.in_micro_batches(model):
+      (loss, hits), gradient = _sum_over_parts(model, value_and_grad, params, batch, key, split)
     else:
-      (loss, hits), gradient = value_and_grad(params, images, labels, weights, key)
+      (loss, hits), gradient = value_and_grad(params, *batch, key)
     count = jnp.sum(weights)
     return {"loss": loss, "accuracy": hits}, jax.tree.map(lambda g: g / count, gradient)
 
   return gradients
 
 
-def _sum_over_micro_batches(
+def _sum_over_parts(
+  model: nn.Module,
   value_and_grad: Callable[..., Any],
   params: PyTree,
-  images: jax.Array,
-  labels: jax.Array,
-  weights: jax.Array,
+  batch: tuple[jax.Array, ...],
   key: jax.Array,
+  split: bool,
 ) -> Any:
-  """Returns the sum of `value_and_grad` over micro-batches; the last one is filled at weight 0."""
-  size = min(models.MICRO_BATCH, images.shape[0])
-  parts = -(-images.shape[0] // size)
-  padding = parts * size - images.shape[0]
+  """Returns the sum of `value_and_grad` over a minibatch in parts of equal size.
 
-  def split(array: jax.Array) -> jax.Array:
-    padded = jnp.pad(array, [(0, padding)] + [(0, 0)] * (array.ndim - 1))
-    return padded.reshape(parts, size, *array.shape[1:])
+  The parts are micro-batches where the model wants them, else one a device. The last ones are
+  filled up at weight 0. Part k of the micro-batches has the same dropout key on any device.
+  """
+  devices = jax.lax.axis_size(parallel.AXIS) if split else 1
+  length = batch[0].shape[0]
+  size = -(-length // devices)
+  if models.in_micro_batches(model):
+    size = min(models.MICRO_BATCH, length)
+  parts = -(-length // size)
+  per_device = -(-parts // devices)
 
-  # Turned here, as uint8: inside the loop XLA would turn the images anew for every slice of them.
-  turned = jnp.transpose(split(images), (0, 4, 2, 3, 1))
-  batches = (turned, split(labels), split(weights), jax.random.split(key, parts))
+  def mine(array: jax.Array) -> jax.Array:  # [any number of parts, ...] -> [per_device, ...]
+    missing = per_device * devices - array.shape[0]
+    if missing:
+      array = jnp.concatenate([array, jnp.repeat(array[:1], missing, axis=0)])
+    if not split:
+      return array
+    first = jax.lax.axis_index(parallel.AXIS) * per_device
+    return jax.lax.dynamic_slice_in_dim(array, first, per_device)
 
-  def add(total: PyTree, batch: tuple[jax.Array, ...]) -> tuple[PyTree, None]:
-    return jax.tree.map(jnp.add, total, value_and_grad(params, *batch)), None
+  def cut(array: jax.Array) -> jax.Array:
+    missing = per_device * devices * size - length
+    padded = jnp.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1))
+    return mine(padded.reshape(-1, size, *array.shape[1:]))
 
-  shapes = jax.eval_shape(value_and_grad, params, *(array[0] for array in batches))
+  images, labels, weights = (cut(array) for array in batch)
+  if models.in_micro_batches(model):
+    # Turned here, as uint8: inside the loop XLA would turn the images anew for every slice of them.
+    images = jnp.transpose(images, (0, 4, 2, 3, 1))
+  stacked = (images, labels, weights, mine(jax.random.split(key, parts)))
+
+  def add(total: PyTree, part: tuple[jax.Array, ...]) -> tuple[PyTree, None]:
+    return jax.tree.map(jnp.add, total, value_and_grad(params, *part)), None
+
+  shapes = jax.eval_shape(value_and_grad, params, *(array[0] for array in stacked))
   zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-  return jax.lax.scan(add, zero, batches)[0]
+  total = jax.lax.scan(add, zero, stacked)[0]
+  if not split:
+    return total
+  vector, unravel = pytrees.ravel(total)  # one transfer a step instead of one a leaf
+  return unravel(jax.lax.psum(vector, parallel.AXIS))
 
 
 def epoch_batches(
@@ -203,6 +227,23 @@ def map_epochs(
 
 
 @functools.cache
+def split_epochs(
+  model: nn.Module,
+  optimizer: optax.GradientTransformation,
+  batch_size: int,
+  **options: Any,
+) -> Callable[..., tuple[TrainState, dict[str, jax.Array]]]:
+  """Returns what `map_epochs` does for a single member, M = 1: all devices share its batches."""
+  epoch = make_epoch(make_gradients(model, split=True), optimizer, batch_size, **options)
+
+  def only(images: jax.Array, labels: jax.Array, states: TrainState, keys: jax.Array) -> Any:
+    member = jax.tree.map(lambda leaf: leaf[0], (labels, states, keys))
+    return jax.tree.map(lambda leaf: leaf[None], epoch(images, *member))
+
+  return parallel.on_all_devices(only)
+
+
+@functools.cache
 def map_evaluate(model: nn.Module) -> Callable[..., dict[str, jax.Array]]:
   """Returns jitted `(images, labels [M, N], params) -> means` of `evaluation.make_evaluate`."""
   return parallel.map_members(evaluation.make_evaluate(model), num_shared=1)
@@ -220,6 +261,7 @@ class ImageTraining:
   evaluate_train: bool = False  # evaluate the training set exactly after every epoch, too
   snapshot_epochs: int | None = None  # keep the parameters after every that many epochs
   snapshot_steps: int | None = None  # keep the parameters after every that many steps
+  split_batches: bool = False  # all devices share every minibatch; see parallel.on_all_devices
 
 
 class ImageResult(NamedTuple):
@@ -268,9 +310,9 @@ def train_images(
   num_examples = len(images.train_labels)
   labels = np.broadcast_to(np.asarray(given), (num_members, num_examples))
   test_labels = np.broadcast_to(images.test_labels, (num_members, len(images.test_labels)))
-  width = parallel.round_size(num_members)
+  width = 1 if task.split_batches else parallel.round_size(num_members)
   train_set, test_set = parallel.share((images.train_images, images.test_images), width)
-  run_epochs = map_epochs(
+  run_epochs = (split_epochs if task.split_batches else map_epochs)(
     task.model,
     task.optimizer,
     task.batch_size,
@@ -387,6 +429,7 @@ def train_family(
   *,
   batch_size: int,
   num_epochs: int,
+  split_batches: bool = False,
 ) -> dict[str, np.ndarray]:
   """Trains every model of a family, M members each, and returns what is compared among them.
 
@@ -399,7 +442,7 @@ def train_family(
   found: dict[str, list[Any]] = {}
   shape = (1, *images.train_images.shape[1:])
   for name, model in family.items():
-    task = ImageTraining(model, optimizer, batch_size, num_epochs)
+    task = ImageTraining(model, optimizer, batch_size, num_epochs, split_batches=split_batches)
     trained = train_images(monitor, name, task, images, keys)
     evaluate = parallel.map_members(evaluation.make_evaluate(model), num_shared=2)
     exact = evaluate(images.train_images, images.train_labels, trained.params)

@@ -101,6 +101,25 @@ def test_two_processes_with_two_devices_each_give_the_bits_of_one_device(tmp_pat
   check_two_by_two("optimization_path", tmp_path)
 
 
+def test_two_processes_share_the_batches_of_one_cnn(tmp_path):
+  flags = ("--split_batches", "--num_runs=1", "--batch_size=90", "--architectures=2k5p-2k5p/6d")
+  both = finish(start("train_on_task", tmp_path / "two", 2, 1, *flags))
+  assert [code for code, _ in both] == [0, 0], both
+  alone = finish(start("train_on_task", tmp_path / "one", 1, 1, *flags[1:]))
+  assert alone[0][0] == 0, alone
+  with np.load(tmp_path / "one" / "result.npz") as a, np.load(tmp_path / "two" / "result.npz") as b:
+    for name in a.files:  # the order of summation differs; dropout and shuffling do not
+      np.testing.assert_allclose(b[name], a[name], rtol=1e-4, atol=1e-6)
+    assert not np.array_equal(a["train_loss"], np.zeros_like(a["train_loss"]))
+
+
+def test_devices_of_one_cpu_process_do_not_share_batches(tmp_path):
+  ((code, output),) = finish(start("random_labels", tmp_path / "run", 1, 2, "--split_batches"))
+  assert code == 2
+  assert "expected one CPU device a process" in output
+  assert "Traceback" not in output
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(TINY) - {"optimization_path"}))
 def test_every_experiment_gives_the_same_bits_on_two_processes(name, tmp_path):
