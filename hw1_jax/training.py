@@ -401,19 +401,22 @@ def _init_states(params: PyTree, optimizer: optax.GradientTransformation) -> Tra
   return jax.vmap(lambda member: init_state(member, optimizer))(params)
 
 
+def _are_all(rows: np.ndarray, tree: PyTree) -> bool:
+  return np.array_equal(rows, np.arange(jax.tree.leaves(tree)[0].shape[0]))
+
+
 def _take(tree: PyTree, rows: np.ndarray) -> PyTree:
-  """Returns members `rows` [R] of leaves [M, ...], which lie on the host if that is not all."""
-  everyone = len(rows) == jax.tree.leaves(tree)[0].shape[0]
-  return tree if everyone else jax.tree.map(lambda leaf: leaf[rows], tree)
+  """Returns members `rows` [R] of leaves [M, ...]."""
+  return tree if _are_all(rows, tree) else jax.tree.map(lambda leaf: leaf[rows], tree)
 
 
 def _put(tree: PyTree, rows: np.ndarray, new: PyTree) -> PyTree:
-  """Returns leaves [M, ...] with members `rows` [R] replaced by those of `new`, on the host."""
-  if len(rows) == jax.tree.leaves(tree)[0].shape[0]:
+  """Returns leaves [M, ...] with members `rows` [R] replaced by those of `new`."""
+  if _are_all(rows, tree):
     return new
 
-  def replaced(leaf: np.ndarray, part: np.ndarray) -> np.ndarray:
-    leaf = leaf.copy()
+  def replaced(leaf: Any, part: np.ndarray) -> np.ndarray:
+    leaf = np.array(leaf)
     leaf[rows] = part
     return leaf
 

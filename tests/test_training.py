@@ -84,6 +84,45 @@ def test_members_do_not_depend_on_their_company(images):
   assert (first != second).any()
 
 
+class Halfway(Monitor):
+  """Stops a loop after some chunks and keeps its state on the host, as a checkpoint does."""
+
+  def __init__(self, chunks):
+    self.chunks = chunks
+
+  def loop(self, name, state, advance, *, total, unit="epochs"):
+    for _ in range(self.chunks):
+      state = advance(state)[0]
+    self.state = jax.device_get(state)
+    raise KeyboardInterrupt
+
+
+class From(Monitor):
+  """Starts a loop from a given state."""
+
+  def __init__(self, state):
+    self.state = state
+
+  def loop(self, name, state, advance, *, total, unit="epochs"):
+    return super().loop(name, self.state, advance, total=total, unit=unit)
+
+
+@pytest.mark.parametrize("chunks", [1, 2])
+def test_members_in_mid_round_go_on_with_another_number_of_devices(images, monkeypatch, chunks):
+  keys = rng.member_keys(0, 3)
+  straight = training.train_images(Monitor(), "t", task(snapshot_epochs=1), images, keys)
+  halfway = Halfway(chunks)  # three members on two devices: after one round at epochs 1, 1, 0
+  with pytest.raises(KeyboardInterrupt):
+    training.train_images(halfway, "t", task(snapshot_epochs=1), images, keys)
+  monkeypatch.setattr(training.parallel, "round_size", lambda num_members: num_members)
+  resumed = training.train_images(From(halfway.state), "t", task(snapshot_epochs=1), images, keys)
+  for key, values in straight.history.items():
+    np.testing.assert_array_equal(resumed.history[key], values)
+  np.testing.assert_array_equal(resumed.snapshots, straight.snapshots)
+  for a, b in zip(jax.tree.leaves(resumed.params), jax.tree.leaves(straight.params)):
+    np.testing.assert_array_equal(a, b)
+
+
 def test_own_labels_are_what_is_learned(images):
   wrong = (images.train_labels + 1) % 10
   options = task(num_epochs=120, evaluate_train=True)
