@@ -14,19 +14,9 @@ import numpy as np
 
 from benchmarks import ours
 from benchmarks import sizes as settings
-from hw1_jax import (
-  curvature,
-  data,
-  fitting,
-  landscape,
-  losses,
-  models,
-  optimizers,
-  parallel,
-  pytrees,
-  rng,
-  runs,
-)
+from hw1_jax import analysis, data, devices, models, pytrees, rng
+from hw1_jax.runs.provenance import usable_cores
+from hw1_jax.training import full_batch, losses, optimizers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,8 +40,8 @@ def fits(members: int, amounts: Amounts) -> ours.Work:
   model = models.MLP((*settings.FUNCTION_NETS[0], 1), "leaky_relu", batch_last=True)
   forward, start = models.ravelled(model, rng.member_keys(0, members), (1, 1))
   optimizer = optimizers.adam(settings.LEARNING_RATES["sinc"][0], 1e-4)
-  train = parallel.map_members(
-    fitting.make_fit_chunk(
+  train = devices.map_members(
+    full_batch.make_fit_chunk(
       lambda params, x, y: losses.mse(forward(params, x), y),
       optimizer,
       None,
@@ -59,7 +49,7 @@ def fits(members: int, amounts: Amounts) -> ours.Work:
       chunk_size=amounts.steps,
     )
   )
-  states = jax.vmap(lambda params: fitting.start_state(params, optimizer))(start)
+  states = jax.vmap(lambda params: full_batch.start_state(params, optimizer))(start)
   batches = [jnp.stack([v] * members) for v in data.function_data("sinc", amounts.points)]
   return lambda: jax.block_until_ready(train(states, *batches))
 
@@ -84,14 +74,14 @@ def hessian_inputs(num_params: int, amounts: Amounts) -> tuple:
 def hessian(num_params: int, amounts: Amounts) -> ours.Work:
   """Returns the exact Hessian."""
   inputs = hessian_inputs(num_params, amounts)
-  matrix = jax.jit(lambda params, x, y: curvature.mlp_hessian(params, jax.nn.relu, x, y))
+  matrix = jax.jit(lambda params, x, y: analysis.mlp_hessian(params, jax.nn.relu, x, y))
   return lambda: jax.block_until_ready(matrix(*inputs))
 
 
 def eigenvalues(num_params: int, amounts: Amounts) -> ours.Work:
   """Returns the eigenvalues of the Hessian, which is an input here."""
   matrix = hessian(num_params, amounts)()
-  return lambda: jax.block_until_ready(curvature.eigenvalues(matrix))
+  return lambda: jax.block_until_ready(analysis.eigenvalues(matrix))
 
 
 def interpolation(num_alphas: int, amounts: Amounts) -> ours.Work:
@@ -99,7 +89,7 @@ def interpolation(num_alphas: int, amounts: Amounts) -> ours.Work:
   model = models.MLP((500, 10))
   images, labels = ours.made_up_images(amounts.all_images)
   start, end = (models.init(model, jax.random.key(k), (1, 28, 28, 1)) for k in (0, 1))
-  measure = jax.jit(landscape.make_interpolate_mlp(model))
+  measure = jax.jit(analysis.make_interpolate_mlp(model))
   alphas = jnp.linspace(-2, 2, num_alphas, dtype=jnp.float32)
   return lambda: jax.block_until_ready(measure(images, labels, start, end, alphas))
 
@@ -245,5 +235,5 @@ CURVES = {
 def set_up(curve: str, size: int) -> None:
   """Configures JAX for one point: the CPU, every core a device, float64 for Hessians."""
   jax.config.update("jax_platforms", "cpu")
-  jax.config.update("jax_num_cpu_devices", size if curve == "devices" else runs.usable_cores())
+  jax.config.update("jax_num_cpu_devices", size if curve == "devices" else usable_cores())
   jax.config.update("jax_enable_x64", CURVES[curve].x64)

@@ -10,20 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import sizes as settings
-from hw1_jax import (
-  curvature,
-  data,
-  fitting,
-  landscape,
-  losses,
-  models,
-  optimizers,
-  parallel,
-  pytrees,
-  rng,
-  sensitivity,
-  training,
-)
+from hw1_jax import analysis, data, devices, models, pytrees, rng, training
+from hw1_jax.training import full_batch, losses, optimizers
 
 Work = Callable[[], Any]
 
@@ -41,7 +29,7 @@ def epochs(model: Any, batch_size: int, count: int, members: int = 1) -> Work:
   images, labels = made_up_images(count)
   keys = rng.member_keys(0, members)
   params = jax.vmap(lambda key: models.init(model, key, (1, 28, 28, 1)))(keys)
-  start = parallel.map_members(lambda params: training.init_state(params, optimizer))
+  start = devices.map_members(lambda params: training.init_state(params, optimizer))
   run = training.map_epochs(model, optimizer, batch_size)
   stacked = jnp.broadcast_to(labels, (members, count))
   state = [start(params)]
@@ -89,7 +77,7 @@ def path_members(sizes: settings.Sizes) -> Work:
 
 
 def fits(
-  sizes: settings.Sizes, num_epochs: int, rule: fitting.StopRule | None, targets: Any
+  sizes: settings.Sizes, num_epochs: int, rule: full_batch.StopRule | None, targets: Any
 ) -> Work:
   """Returns the trainings of every net on every target, from fixed initial weights."""
   jobs = []
@@ -98,14 +86,14 @@ def fits(
     for widths, rate in zip(settings.FUNCTION_NETS, settings.LEARNING_RATES[target]):
       model = models.MLP((*widths, 1), "leaky_relu", batch_last=True)
       forward, start = models.ravelled(model, rng.member_keys(0, 1), (1, 1))
-      chunk = fitting.make_fit_chunk(
+      chunk = full_batch.make_fit_chunk(
         lambda params, x, y, forward=forward: losses.mse(forward(params, x), y),
         optimizers.adam(rate, 1e-4),
         rule,
         num_epochs=num_epochs,
         chunk_size=num_epochs,
       )
-      init = fitting.start_state(start[0], optimizers.adam(rate, 1e-4))
+      init = full_batch.start_state(start[0], optimizers.adam(rate, 1e-4))
       device = jax.devices()[len(jobs) % len(jax.devices())]  # side by side, as members are
       jobs.append((jax.jit(chunk), *jax.device_put((init, x, y), device)))
   return lambda: jax.block_until_ready([run(*rest) for run, *rest in jobs])
@@ -116,7 +104,7 @@ def small_steps(sizes: settings.Sizes) -> Work:
 
 
 def six_fits(sizes: settings.Sizes) -> Work:
-  return fits(sizes, sizes.fit_epochs, fitting.StopRule(), ("sinc", "sign_sine"))
+  return fits(sizes, sizes.fit_epochs, full_batch.StopRule(), ("sinc", "sign_sine"))
 
 
 def function_net(widths: tuple[int, ...], members: int) -> tuple[Any, ...]:
@@ -133,7 +121,7 @@ def hessian(sizes: settings.Sizes) -> Work:
 
   @jax.jit
   def spectrum(params: Any) -> jax.Array:
-    matrix = curvature.mlp_hessian(params, jax.nn.relu, x, y)
+    matrix = analysis.mlp_hessian(params, jax.nn.relu, x, y)
     return jnp.linalg.eigvalsh(matrix)
 
   return lambda: jax.block_until_ready(spectrum(params))
@@ -146,21 +134,21 @@ def minimal_ratio(sizes: settings.Sizes) -> Work:
 
   def ratio(vector: jax.Array) -> jax.Array:
     params = pytrees.cast(unravel(vector), jnp.float64)
-    matrix = curvature.mlp_hessian(params, jax.nn.relu, x64, y64)
-    return curvature.minimal_ratio(jnp.linalg.eigvalsh(matrix))
+    matrix = analysis.mlp_hessian(params, jax.nn.relu, x64, y64)
+    return analysis.minimal_ratio(jnp.linalg.eigvalsh(matrix))
 
-  ratios = parallel.map_members(ratio)
+  ratios = devices.map_members(ratio)
   batches = [jnp.stack([jnp.asarray(v)] * sizes.ratio_runs) for v in (x, y)]
   optimizer = optimizers.adam(1e-3, 1e-4)
-  chunk = fitting.make_fit_chunk(
+  chunk = full_batch.make_fit_chunk(
     lambda params, x, y: losses.mse(forward(params, x), y),
     optimizer,
     None,
     num_epochs=sizes.ratio_epochs,
     chunk_size=sizes.ratio_epochs,
   )
-  train = parallel.map_members(chunk)
-  states = jax.vmap(lambda params: fitting.start_state(params, optimizer))(start)
+  train = devices.map_members(chunk)
+  states = jax.vmap(lambda params: full_batch.start_state(params, optimizer))(start)
 
   def work() -> Any:
     trained, _ = train(states, *batches)
@@ -173,7 +161,7 @@ def interpolation(sizes: settings.Sizes) -> Work:
   model = models.MLP((500, 10))
   images, labels = made_up_images(sizes.images + sizes.test_images)
   start, end = (models.init(model, jax.random.key(k), (1, 28, 28, 1)) for k in (0, 1))
-  measure = jax.jit(landscape.make_interpolate_mlp(model))
+  measure = jax.jit(analysis.make_interpolate_mlp(model))
   alphas = jnp.linspace(-2, 2, sizes.alphas, dtype=jnp.float32)
   return lambda: jax.block_until_ready(measure(images, labels, start, end, alphas))
 
@@ -182,7 +170,7 @@ def input_sensitivity(sizes: settings.Sizes) -> Work:
   model = models.MLP((500, 10))
   images, labels = made_up_images(sizes.test_images)
   params = models.init(model, jax.random.key(0), (1, 28, 28, 1))
-  measure = jax.jit(sensitivity.make_mlp_sensitivity(model))
+  measure = jax.jit(analysis.make_mlp_sensitivity(model))
   return lambda: jax.block_until_ready(measure(images, labels, params))
 
 

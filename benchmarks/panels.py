@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from benchmarks import curves, scaling
-from hw1_jax import figures, runs
+from hw1_jax.report import figures
+from hw1_jax.runs.files import write_bytes
 
 ASIDE = 2.0  # factor between a curve and its theory; our choice, for the eye
 SMALL = 7.5  # points, the text inside the panels
@@ -43,7 +44,7 @@ def save(measured: dict[str, Any], output: Path) -> None:
   with matplotlib.rc_context({"svg.hashsalt": "scaling"}):
     options: dict[str, Any] = {"metadata": {"Date": None}} if svg else {"dpi": 150}
     draw(measured).savefig(buffer, format=output.suffix[1:], **options)
-  runs.write_bytes(output, buffer.getvalue())
+  write_bytes(output, buffer.getvalue())
 
 
 def draw(measured: dict[str, Any]) -> Figure:

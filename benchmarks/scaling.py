@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import curves
-from hw1_jax import runs
+from hw1_jax.runs.files import write_json
+from hw1_jax.runs.provenance import environment
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT, QUICK_OUTPUT = ROOT / "docs/scaling.svg", ROOT / "results/scaling.svg"
@@ -58,7 +59,7 @@ def serve(curve: str, series: str, size: int, quick: bool) -> None:
     "peak_mib": peak,
     "inputs_mib": before,
   }
-  print(json.dumps({"point": point, "environment": runs.environment()}))
+  print(json.dumps({"point": point, "environment": environment()}))
 
 
 def seconds_of(work: Any) -> float:
@@ -250,7 +251,7 @@ def main(arguments: list[str] | None = None) -> None:
     if not options.draw:
       known[name] = measure(name, options.quick)
       ordered = {key: known[key] for key in curves.CURVES if key in known}
-      runs.write_json(data_path, {"curves": ordered})  # after each: an interruption costs one
+      write_json(data_path, {"curves": ordered})  # after each: an interruption costs one
     if name in known:
       print(table(name, known[name]), end="\n\n", flush=True)
   if not known:

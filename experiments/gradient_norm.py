@@ -17,10 +17,14 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from hw1_jax import cli, data, figures, fitting, losses, models, optimizers, rng
-from hw1_jax.monitoring import Monitor
-from hw1_jax.settings import REPORT, Settings, setting
+from hw1_jax import data, models, rng
+from hw1_jax.loops import Monitor
+from hw1_jax.report import figures
+from hw1_jax.runs.experiment import Experiment
+from hw1_jax.runs.main import main
+from hw1_jax.runs.settings import REPORT, Settings, setting
 from hw1_jax.summary import Claim, Number, Summary, claim, rank_correlation, spread
+from hw1_jax.training import full_batch, losses, optimizers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,7 +62,7 @@ def run(config: Config, monitor: Monitor) -> Result:
   model = models.MLP((*models.parse_widths(config.widths), 1), config.activation, batch_last=True)
   forward, start = models.ravelled(model, rng.streams(keys, "init"), (1, 1))
   x, y = data.function_data(config.target, config.num_points)
-  fitted = fitting.fit(
+  fitted = full_batch.fit(
     monitor,
     config.target,
     lambda params, x, y: losses.mse(forward(params, x), y),
@@ -66,8 +70,8 @@ def run(config: Config, monitor: Monitor) -> Result:
     [jnp.stack([values] * config.num_runs) for values in (x, y)],
     optimizers.make_optimizer(config.optimizer, config.learning_rate, config.weight_decay),
     num_epochs=config.num_epochs,
-    rule=fitting.StopRule(config.loss_below, config.change_below),
-    measure=fitting.loss_and_gradient_norm,
+    rule=full_batch.StopRule(config.loss_below, config.change_below),
+    measure=full_batch.loss_and_gradient_norm,
   )
   longest = int(fitted.epochs.max())
   return Result(
@@ -255,7 +259,7 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   return {"gradient_norm": figures.legend(figure)}
 
 
-EXPERIMENT = cli.Experiment("gradient_norm", __doc__, Config, Result, run, summarize, draw)
+EXPERIMENT = Experiment("gradient_norm", __doc__, Config, Result, run, summarize, draw)
 
 if __name__ == "__main__":
-  cli.main(EXPERIMENT)
+  main(EXPERIMENT)

@@ -21,21 +21,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hw1_jax import (
-  cli,
-  data,
-  figures,
-  landscape,
-  models,
-  optimizers,
-  parallel,
-  pytrees,
-  rng,
-  training,
-)
-from hw1_jax.monitoring import Monitor
-from hw1_jax.settings import REPORT, Settings, setting
+from hw1_jax import analysis, data, devices, models, pytrees, rng, training
+from hw1_jax.loops import Monitor
+from hw1_jax.report import figures
+from hw1_jax.runs.experiment import Experiment
+from hw1_jax.runs.main import main
+from hw1_jax.runs.settings import REPORT, Settings, setting
 from hw1_jax.summary import Claim, Number, Summary, claim, judge, spread
+from hw1_jax.training import optimizers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -142,11 +135,11 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     "train": (jnp.asarray(images.train_images), jnp.asarray(images.train_labels)),
     "test": (jnp.asarray(images.test_images), jnp.asarray(images.test_labels)),
   }
-  along = parallel.map_members(
+  along = devices.map_members(
     lambda images, labels, alphas, start, end: measure(images, labels, start, end, alphas),
     num_shared=3,
   )
-  measure = landscape.make_interpolate_mlp(model)
+  measure = analysis.make_interpolate_mlp(model)
   # The two models themselves are measured, too: the grid need not hold 0 and 1.
   points = jnp.asarray([*alphas, 0.0, 1.0], jnp.float32)
   ravel = jax.vmap(lambda tree: pytrees.ravel(tree)[0])
@@ -434,7 +427,7 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   return drawn
 
 
-EXPERIMENT = cli.Experiment("interpolation", __doc__, Config, Result, run, summarize, draw)
+EXPERIMENT = Experiment("interpolation", __doc__, Config, Result, run, summarize, draw)
 
 if __name__ == "__main__":
-  cli.main(EXPERIMENT)
+  main(EXPERIMENT)

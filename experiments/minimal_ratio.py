@@ -20,24 +20,16 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from hw1_jax import (
-  cli,
-  critical_points,
-  curvature,
-  data,
-  figures,
-  fitting,
-  losses,
-  memory,
-  models,
-  optimizers,
-  parallel,
-  pytrees,
-  rng,
-)
-from hw1_jax.monitoring import Monitor
-from hw1_jax.settings import REPORT, Settings, setting
+from hw1_jax import analysis, data, devices, models, pytrees, rng
+from hw1_jax.analysis import critical_points
+from hw1_jax.loops import Monitor
+from hw1_jax.report import figures
+from hw1_jax.runs.experiment import Experiment
+from hw1_jax.runs.main import main
+from hw1_jax.runs.memory import Need
+from hw1_jax.runs.settings import REPORT, Settings, setting
 from hw1_jax.summary import Claim, Number, Summary, claim, rank_correlation, spread
+from hw1_jax.training import full_batch, losses, optimizers
 
 METHODS = {"descend": critical_points.descend, "nearest": critical_points.nearest}
 
@@ -69,7 +61,7 @@ class Config(Settings):
     20, "search steps, each with one Hessian and one eigendecomposition", minimum=1, maximum=100_000
   )
   rtol: float = setting(
-    curvature.ZERO_RTOL, "eigenvalues up to rtol * max|lambda| count as zero", minimum=0, below=1
+    analysis.ZERO_RTOL, "eigenvalues up to rtol * max|lambda| count as zero", minimum=0, below=1
   )
   report: str = REPORT
 
@@ -79,12 +71,12 @@ class Config(Settings):
 MATRICES = {"descend": 8, "nearest": 12}
 
 
-def memory_need(config: Config) -> memory.Need:
+def memory_need(config: Config) -> Need:
   """Returns what the exact Hessians and their eigenvectors take: P^2 each, on every device."""
   widths = models.parse_widths(config.widths)
   size = models.count_parameters(models.MLP((*widths, 1)), (1, 1))
   devices = min(jax.local_device_count(), config.num_runs)
-  return memory.Need(
+  return Need(
     float(devices * MATRICES[config.method] * size**2 * np.dtype(np.float64).itemsize),
     "widths",
     config.widths,
@@ -118,7 +110,7 @@ def run(config: Config, monitor: Monitor) -> Result:
   model = models.MLP((*widths, 1), config.activation, batch_last=True)
   forward, start = models.ravelled(model, rng.streams(keys, "init"), (1, 1))
   x, y = data.function_data(config.target, config.num_points)
-  trained = fitting.fit(
+  trained = full_batch.fit(
     monitor,
     "train",
     lambda params, x, y: losses.mse(forward(params, x), y),
@@ -127,12 +119,12 @@ def run(config: Config, monitor: Monitor) -> Result:
     optimizers.make_optimizer(config.optimizer, config.learning_rate, config.weight_decay),
     num_epochs=config.num_epochs,
   )
-  search = parallel.map_members(make_search(config, model))
+  search = devices.map_members(make_search(config, model))
   found = monitor.map(
     "search",
     lambda rows: search(jnp.asarray(trained.params[rows], jnp.float64)),
     config.num_runs,
-    batch_size=parallel.make_mesh().size,
+    batch_size=devices.make_mesh().size,
   )
   return Result(training_loss=trained.history["loss"], trained_params=trained.params, **found)
 
@@ -149,7 +141,7 @@ def make_search(config: Config, model: models.MLP) -> Any:
     return losses.mse(models.apply(model, unravel(theta), x), y)
 
   def hessian(theta: jax.Array) -> jax.Array:
-    return curvature.mlp_hessian(unravel(theta), activation, x, y)
+    return analysis.mlp_hessian(unravel(theta), activation, x, y)
 
   def active(theta: jax.Array) -> jax.Array:  # [units, N] bool
     hidden, rows = x.T, []
@@ -190,9 +182,9 @@ class Counts(NamedTuple):
 
 def count(config: Config, result: Result) -> Counts:
   """Returns the fractions of positive, zero and negative eigenvalues of each run."""
-  signs = curvature.count_signs(jnp.asarray(result.eigenvalues), config.rtol)
+  signs = analysis.count_signs(jnp.asarray(result.eigenvalues), config.rtol)
   size = result.eigenvalues.shape[1]
-  plain = np.asarray(curvature.minimal_ratio(jnp.asarray(result.eigenvalues)))
+  plain = np.asarray(analysis.minimal_ratio(jnp.asarray(result.eigenvalues)))
   return Counts(plain, *(np.asarray(number) / size for number in signs))
 
 
@@ -330,7 +322,7 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   return drawn
 
 
-EXPERIMENT = cli.Experiment(
+EXPERIMENT = Experiment(
   "minimal_ratio",
   __doc__,
   Config,
@@ -343,4 +335,4 @@ EXPERIMENT = cli.Experiment(
 )
 
 if __name__ == "__main__":
-  cli.main(EXPERIMENT)
+  main(EXPERIMENT)

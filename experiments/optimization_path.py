@@ -21,10 +21,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hw1_jax import cli, data, figures, models, optimizers, pytrees, rng, training, trajectory
-from hw1_jax.monitoring import Monitor
-from hw1_jax.settings import REPORT, SPLIT_BATCHES, Settings, setting
+from hw1_jax import analysis, data, models, pytrees, rng, training
+from hw1_jax.loops import Monitor
+from hw1_jax.report import figures
+from hw1_jax.runs.experiment import Experiment
+from hw1_jax.runs.main import main
+from hw1_jax.runs.settings import REPORT, SPLIT_BATCHES, Settings, setting
 from hw1_jax.summary import Number, Summary, spread
+from hw1_jax.training import optimizers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -146,7 +150,7 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     axis=2,
   )
   flat = snapshots.reshape(-1, num_parameters)
-  whole, layer1 = trajectory.pca(flat), trajectory.pca(flat[:, : borders[1]])
+  whole, layer1 = analysis.pca(flat), analysis.pca(flat[:, : borders[1]])
   shape = (num_runs, len(steps), 2)
   return Result(
     epochs,
@@ -344,7 +348,7 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   }
 
 
-EXPERIMENT = cli.Experiment("optimization_path", __doc__, Config, Result, run, summarize, draw)
+EXPERIMENT = Experiment("optimization_path", __doc__, Config, Result, run, summarize, draw)
 
 if __name__ == "__main__":
-  cli.main(EXPERIMENT)
+  main(EXPERIMENT)

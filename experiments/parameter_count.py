@@ -17,10 +17,14 @@ from flax import linen as nn
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from hw1_jax import cli, data, figures, models, optimizers, rng, training
-from hw1_jax.monitoring import Monitor
-from hw1_jax.settings import REPORT, SPLIT_BATCHES, Settings, setting
+from hw1_jax import data, models, rng, training
+from hw1_jax.loops import Monitor
+from hw1_jax.report import figures
+from hw1_jax.runs.experiment import Experiment
+from hw1_jax.runs.main import main
+from hw1_jax.runs.settings import REPORT, SPLIT_BATCHES, Settings, setting
 from hw1_jax.summary import Claim, Number, Summary, at_end, claim, rank_correlation, spread
+from hw1_jax.training import optimizers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -306,7 +310,7 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   return drawn
 
 
-EXPERIMENT = cli.Experiment("parameter_count", __doc__, Config, Result, run, summarize, draw)
+EXPERIMENT = Experiment("parameter_count", __doc__, Config, Result, run, summarize, draw)
 
 if __name__ == "__main__":
-  cli.main(EXPERIMENT)
+  main(EXPERIMENT)

@@ -17,10 +17,14 @@ import numpy as np
 from flax import linen as nn
 from matplotlib.figure import Figure
 
-from hw1_jax import cli, data, evaluation, figures, models, optimizers, parallel, rng, training
-from hw1_jax.monitoring import Monitor
-from hw1_jax.settings import REPORT, SPLIT_BATCHES, Settings, setting
+from hw1_jax import data, devices, models, rng, training
+from hw1_jax.loops import Monitor
+from hw1_jax.report import figures
+from hw1_jax.runs.experiment import Experiment
+from hw1_jax.runs.main import main
+from hw1_jax.runs.settings import REPORT, SPLIT_BATCHES, Settings, setting
 from hw1_jax.summary import Claim, Number, Summary, claim, rank_correlation, spread
+from hw1_jax.training import evaluation, optimizers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -109,7 +113,7 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
   trained = training.train_images(
     monitor, "random labels", task, images, keys, train_labels=np.asarray(labels)
   )
-  evaluate = parallel.map_members(evaluation.make_evaluate(model), num_shared=1)
+  evaluate = devices.map_members(evaluation.make_evaluate(model), num_shared=1)
   exact = evaluate(images.train_images, labels, trained.params)
   shape = (1, *images.train_images.shape[1:])
   return Result(
@@ -273,7 +277,7 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   return drawn
 
 
-EXPERIMENT = cli.Experiment("random_labels", __doc__, Config, Result, run, summarize, draw)
+EXPERIMENT = Experiment("random_labels", __doc__, Config, Result, run, summarize, draw)
 
 if __name__ == "__main__":
-  cli.main(EXPERIMENT)
+  main(EXPERIMENT)

@@ -20,11 +20,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy import stats
 
-from hw1_jax import cli, data, evaluation, figures, models, optimizers, parallel, rng, training
-from hw1_jax import sensitivity as sensitivities
-from hw1_jax.monitoring import Monitor
-from hw1_jax.settings import REPORT, Settings, setting
+from hw1_jax import analysis, data, devices, models, rng, training
+from hw1_jax.loops import Monitor
+from hw1_jax.report import figures
+from hw1_jax.runs.experiment import Experiment
+from hw1_jax.runs.main import main
+from hw1_jax.runs.settings import REPORT, Settings, setting
 from hw1_jax.summary import Claim, Number, Summary, claim, judge, spread
+from hw1_jax.training import evaluation, optimizers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,8 +96,8 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
   model = models.MLP((*models.parse_widths(config.widths), images.num_classes), config.activation)
   optimizer = optimizers.make_optimizer(config.optimizer, config.learning_rate, config.weight_decay)
   keys = rng.member_keys(config.seed, config.num_runs)
-  measure = parallel.map_members(sensitivities.make_mlp_sensitivity(model), num_shared=2)
-  evaluate = parallel.map_members(evaluation.make_evaluate(model), num_shared=2)
+  measure = devices.map_members(analysis.make_mlp_sensitivity(model), num_shared=2)
+  evaluate = devices.map_members(evaluation.make_evaluate(model), num_shared=2)
   train_set, test_set = (
     tuple(map(jnp.asarray, pair))
     for pair in (
@@ -356,7 +359,7 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   }
 
 
-EXPERIMENT = cli.Experiment("sensitivity", __doc__, Config, Result, run, summarize, draw)
+EXPERIMENT = Experiment("sensitivity", __doc__, Config, Result, run, summarize, draw)
 
 if __name__ == "__main__":
-  cli.main(EXPERIMENT)
+  main(EXPERIMENT)

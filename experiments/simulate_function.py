@@ -19,10 +19,14 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from hw1_jax import cli, data, figures, fitting, losses, models, optimizers, rng
-from hw1_jax.monitoring import Monitor
-from hw1_jax.settings import REPORT, Settings, setting
+from hw1_jax import data, models, rng
+from hw1_jax.loops import Monitor
+from hw1_jax.report import figures
+from hw1_jax.runs.experiment import Experiment
+from hw1_jax.runs.main import main
+from hw1_jax.runs.settings import REPORT, Settings, setting
 from hw1_jax.summary import Claim, Number, Summary, claim, show, spread
+from hw1_jax.training import full_batch, losses, optimizers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,7 +108,7 @@ class Result(NamedTuple):
 def run(config: Config, monitor: Monitor) -> Result:
   """Returns all trainings: every target, model and run."""
   result: dict[str, dict[str, np.ndarray]] = {name: {} for name in Result._fields[1:]}
-  rule = fitting.StopRule(config.loss_below, config.change_below)
+  rule = full_batch.StopRule(config.loss_below, config.change_below)
   keys = rng.member_keys(config.seed, config.num_runs)
   for t, target in enumerate(config.targets):
     x, y = data.function_data(target, config.num_points)
@@ -113,7 +117,7 @@ def run(config: Config, monitor: Monitor) -> Result:
       model = models.MLP((*models.parse_widths(spec), 1), config.activation, batch_last=True)
       forward, start = models.ravelled(model, rng.streams(keys, f"init {i}"), (1, 1))
       key = f"{target}/model_{i + 1}"
-      fitted = fitting.fit(
+      fitted = full_batch.fit(
         monitor,
         key,
         lambda params, x, y, forward=forward: losses.mse(forward(params, x), y),
@@ -317,7 +321,7 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   return drawn
 
 
-EXPERIMENT = cli.Experiment("simulate_function", __doc__, Config, Result, run, summarize, draw)
+EXPERIMENT = Experiment("simulate_function", __doc__, Config, Result, run, summarize, draw)
 
 if __name__ == "__main__":
-  cli.main(EXPERIMENT)
+  main(EXPERIMENT)

@@ -16,10 +16,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hw1_jax import cli, data, figures, models, optimizers, rng, training
-from hw1_jax.monitoring import Monitor
-from hw1_jax.settings import REPORT, SPLIT_BATCHES, Settings, setting
+from hw1_jax import data, models, rng, training
+from hw1_jax.loops import Monitor
+from hw1_jax.report import figures
+from hw1_jax.runs.experiment import Experiment
+from hw1_jax.runs.main import main
+from hw1_jax.runs.settings import REPORT, SPLIT_BATCHES, Settings, setting
 from hw1_jax.summary import Claim, Number, Summary, at_end, claim, spread
+from hw1_jax.training import optimizers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -295,7 +299,7 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   return drawn
 
 
-EXPERIMENT = cli.Experiment("train_on_task", __doc__, Config, Result, run, summarize, draw)
+EXPERIMENT = Experiment("train_on_task", __doc__, Config, Result, run, summarize, draw)
 
 if __name__ == "__main__":
-  cli.main(EXPERIMENT)
+  main(EXPERIMENT)

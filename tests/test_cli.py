@@ -5,15 +5,21 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from hw1_jax import cli, resuming, runs
-from hw1_jax.monitoring import Chunk
-from hw1_jax.settings import Settings, setting
+from hw1_jax.loops import Chunk
+from hw1_jax.runs.checkpoint import pack_checkpoint, unpack_checkpoint
+from hw1_jax.runs.experiment import Experiment
+from hw1_jax.runs.files import read_result
+from hw1_jax.runs.folder import RunFolder
+from hw1_jax.runs.main import main
+from hw1_jax.runs.monitor import RunMonitor
+from hw1_jax.runs.settings import Settings, setting
 from hw1_jax.summary import Number, Summary
 
 
@@ -60,11 +66,11 @@ def draw(config, result):
   return {"f": figure}
 
 
-TOY = cli.Experiment("toy", "A toy.", Config, Result, run, summarize, draw)
+TOY = Experiment("toy", "A toy.", Config, Result, run, summarize, draw)
 
 
 def command(tmp_path, *flags):
-  cli.main(TOY, ["toy", f"--workdir={tmp_path / 'run'}", *flags])
+  main(TOY, ["toy", f"--workdir={tmp_path / 'run'}", *flags])
   return tmp_path / "run"
 
 
@@ -87,7 +93,7 @@ def test_a_run_leaves_all_of_its_files(tmp_path):
   assert provenance["seconds"] > 0
   lines = (folder / "metrics.jsonl").read_text().splitlines()
   assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4, 5]
-  result = runs.read_result(folder / "result.npz", Result)
+  result = read_result(folder / "result.npz", Result)
   np.testing.assert_array_equal(result.total, [15.0] * 3)
   np.testing.assert_array_equal(result.parts["a"], [0.0, 1.0])
   summary = json.loads((folder / "summary.json").read_text())
@@ -103,7 +109,7 @@ def test_a_run_leaves_all_of_its_files(tmp_path):
 def test_run_flags_repeat_the_run(tmp_path):
   folder = command(tmp_path, "--num_epochs=7", "--sizes=3,0.5", "--loud", "--limit=2")
   again = tmp_path / "again"
-  cli.main(TOY, ["toy", f"--flagfile={folder / 'run.flags'}", f"--workdir={again}"])
+  main(TOY, ["toy", f"--flagfile={folder / 'run.flags'}", f"--workdir={again}"])
   assert (again / "config.json").read_text() == (folder / "config.json").read_text()
   assert (again / "result.npz").read_bytes() == (folder / "result.npz").read_bytes()
   assert (again / "figures/f.svg").read_bytes() == (folder / "figures/f.svg").read_bytes()
@@ -166,7 +172,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, capsys):
 
 
 def test_two_processes_on_one_folder(tmp_path, capsys):
-  folder = runs.RunFolder(tmp_path / "run")
+  folder = RunFolder(tmp_path / "run")
   with folder.hold(dataclasses.asdict(Config()), overwrite=False):
     line = fails(capsys, tmp_path)
   assert "is in use by host" in line
@@ -266,7 +272,7 @@ def test_nothing_is_ever_unpickled(tmp_path, capsys):
 
 
 def test_help_lists_every_flag(capsys):
-  cli.main(TOY, ["toy", "--help"])
+  main(TOY, ["toy", "--help"])
   text = capsys.readouterr().out
   for name in ("num_epochs", "sizes", "loud", "seed", "workdir", "overwrite", "figures_only"):
     assert f"{name}:" in text
@@ -279,7 +285,7 @@ def test_checkpoint_round_trip_is_exact():
     "seconds": 1.25,
     "metrics_bytes": 17,
   }
-  back = resuming.unpack_checkpoint(resuming.pack_checkpoint(content))
+  back = unpack_checkpoint(pack_checkpoint(content))
   np.testing.assert_array_equal(back["loops"]["a"]["state"]["x"], [1.5, np.nan])
   assert back["metrics_bytes"] == 17
 
@@ -292,8 +298,8 @@ def test_help_into_a_closed_pipe_is_no_traceback():
 
 def test_many_short_loops_still_log_every_half_minute(tmp_path, monkeypatch, capfd):
   now = [1000.0]
-  monkeypatch.setattr(resuming.time, "monotonic", lambda: now[0])
-  monitor = resuming.RunMonitor(runs.RunFolder(tmp_path), "toy", seconds=1e9)
+  monkeypatch.setattr(time, "monotonic", lambda: now[0])
+  monitor = RunMonitor(RunFolder(tmp_path), "toy", seconds=1e9)
 
   def advance(state):
     now[0] += 8.0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from hw1_jax import convolution
+from hw1_jax.models import convolution
 
 
 def plain_conv_relu(x, kernel, bias):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from hw1_jax import critical_points, curvature
+from hw1_jax import analysis
+from hw1_jax.analysis import critical_points
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +20,7 @@ def _x64():
 
 def search(find, loss, start, **options):
   def run(theta):
-    return find(loss, lambda point: curvature.hessian(loss, point), theta, **options)
+    return find(loss, lambda point: analysis.hessian(loss, point), theta, **options)
 
   return jax.jit(run)(jnp.asarray(start))
 
@@ -55,7 +56,7 @@ def test_report_of_norms_is_that_of_the_gradient(find):
 
   start = np.array([-0.5, 0.7, 0.2])
   result = search(find, loss, start, grad_tolerance=1e-10, max_iterations=60)
-  gradient_norm = curvature.gradient_norm
+  gradient_norm = analysis.gradient_norm
   steps = int(result.iterations)
   np.testing.assert_allclose(result.gradient_norm_before, gradient_norm(loss, jnp.asarray(start)))
   np.testing.assert_allclose(
@@ -199,7 +200,7 @@ def test_tanh_network_reaches_1e_10(find, seed, max_iterations):
   loss, _, start = make_regression([1, 3, 1], jnp.tanh, seed)
   result = search(find, loss, start, grad_tolerance=1e-10, max_iterations=max_iterations)
   assert bool(result.converged)
-  assert curvature.gradient_norm(loss, result.params) <= 1e-10
+  assert analysis.gradient_norm(loss, result.params) <= 1e-10
 
 
 def test_a_minimum_on_a_kink_is_reported_as_not_converged():

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from hw1_jax import curvature
+from hw1_jax import analysis
+from hw1_jax.analysis import hessians
 
 RTOL = 1e-10  # relative to the largest entry, in float64: the bound of docs and design
 
@@ -59,7 +60,7 @@ def test_gradient_norm_is_over_all_parameters():
   def loss(tree):
     return sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(tree)) / 2
 
-  np.testing.assert_allclose(curvature.gradient_norm(loss, params), 5.0, rtol=1e-15)
+  np.testing.assert_allclose(analysis.gradient_norm(loss, params), 5.0, rtol=1e-15)
 
 
 def test_hessian_of_least_squares():
@@ -68,7 +69,7 @@ def test_hessian_of_least_squares():
   def loss(weights):
     return jnp.mean(jnp.square(inputs @ weights - targets[:, 0]))
 
-  matrix = curvature.hessian(loss, jnp.arange(4.0))
+  matrix = analysis.hessian(loss, jnp.arange(4.0))
   assert_equal_to(2 * inputs.T @ inputs / 50, matrix, 1e-13)
 
 
@@ -82,7 +83,7 @@ def test_hessian_equals_jax_hessian_for_any_chunk(chunk_size):
     return mlp_loss(tree, jnp.tanh, inputs, targets) + jnp.prod(tree["dense_00"]["bias"])
 
   reference = jax.jit(jax.hessian(lambda theta: loss(unravel(theta))))(vector)
-  matrix = jax.jit(lambda tree: curvature.hessian(loss, tree, chunk_size=chunk_size))(params)
+  matrix = jax.jit(lambda tree: analysis.hessian(loss, tree, chunk_size=chunk_size))(params)
   assert_equal_to(reference, matrix)
   np.testing.assert_array_equal(matrix, matrix.T)
 
@@ -96,7 +97,7 @@ def test_hessian_equals_central_differences():
     (gradient(vector + step * unit) - gradient(vector - step * unit)) / (2 * step)
     for unit in jnp.eye(vector.size)
   ]
-  matrix = curvature.hessian(lambda tree: mlp_loss(tree, jnp.tanh, inputs, targets), params)
+  matrix = analysis.hessian(lambda tree: mlp_loss(tree, jnp.tanh, inputs, targets), params)
   assert_equal_to(jnp.stack(differences), matrix, 1e-8)
 
 
@@ -106,7 +107,7 @@ def test_hessian_works_inside_jit_and_loops():
   def loss(theta):
     return jnp.sum(theta**3) + theta[0] * theta[1]
 
-  matrices = jax.jit(lambda rows: jax.lax.map(lambda row: curvature.hessian(loss, row), rows))(
+  matrices = jax.jit(lambda rows: jax.lax.map(lambda row: analysis.hessian(loss, row), rows))(
     thetas
   )
   assert_equal_to(jnp.stack([jax.hessian(loss)(theta) for theta in thetas]), matrices)
@@ -114,7 +115,7 @@ def test_hessian_works_inside_jit_and_loops():
 
 def test_hessian_refuses_empty_chunks():
   with pytest.raises(ValueError, match="chunk_size: got 0, expected at least 1"):
-    curvature.hessian(jnp.sum, jnp.ones(3), chunk_size=0)
+    analysis.hessian(jnp.sum, jnp.ones(3), chunk_size=0)
 
 
 ACTIVATIONS = {
@@ -142,14 +143,14 @@ def test_mlp_hessian_equals_jax_hessian(widths, activation):
   def loss(theta):
     return mlp_loss(unravel(theta), ACTIVATIONS[activation], *data)
 
-  matrix = jax.jit(curvature.mlp_hessian, static_argnums=1)(params, activation, *data)
+  matrix = jax.jit(analysis.mlp_hessian, static_argnums=1)(params, activation, *data)
   assert_equal_to(jax.jit(jax.hessian(loss))(vector), matrix)
   np.testing.assert_array_equal(matrix, matrix.T)
 
 
 def test_mlp_hessian_takes_a_function_and_float32():
   params, data = make_network([1, 4, 3, 1]), make_data(1, 1)
-  matrix = jax.jit(curvature.mlp_hessian, static_argnums=1)
+  matrix = jax.jit(analysis.mlp_hessian, static_argnums=1)
   by_name = matrix(params, "tanh", *data)
   np.testing.assert_array_equal(matrix(params, jax.nn.tanh, *data), by_name)
   params, data = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), (params, data))
@@ -159,7 +160,7 @@ def test_mlp_hessian_takes_a_function_and_float32():
 
 
 def test_mlp_hessian_leaves_second_derivatives_out_only_where_they_are_zero():
-  is_piecewise_linear = curvature._is_piecewise_linear
+  is_piecewise_linear = hessians._is_piecewise_linear
   found = {name: is_piecewise_linear(f, jnp.float64) for name, f in ACTIVATIONS.items()}
   expected = {name: name in ("relu", "leaky_relu") for name in ACTIVATIONS}
   assert found == expected
@@ -169,7 +170,7 @@ def test_mlp_hessian_refuses_data_that_do_not_fit():
   params, (inputs, targets) = make_network([1, 4, 1]), make_data(1, 1)
   message = re.escape("got shapes (30, 1) and (30,), expected (30, 1) and (30, 1)")
   with pytest.raises(ValueError, match=message):
-    curvature.mlp_hessian(params, "relu", inputs, targets[:, 0])
+    analysis.mlp_hessian(params, "relu", inputs, targets[:, 0])
 
 
 def memory(function, *args):
@@ -181,12 +182,13 @@ def test_hessian_holds_the_matrix_and_a_chunk():
   params, data = make_network([1, 300, 1]), make_data(1, 1, num_examples=100)
 
   def matrix(tree):
-    return curvature.hessian(lambda p: mlp_loss(p, jnp.tanh, *data), tree, chunk_size=4)
+    return analysis.hessian(lambda p: mlp_loss(p, jnp.tanh, *data), tree, chunk_size=4)
 
   matrix_bytes = 901**2 * 8
-  estimate = curvature.hessian_memory_bytes(901, 4, activations=100 * 301)
   held = memory(matrix, params)
-  assert matrix_bytes <= held <= estimate < 2 * matrix_bytes
+  activations = 100 * 301  # examples by units: four values each, and four for each row of a chunk
+  chunk_bytes = 8 * (4 * 4 * 901 + 4 * (4 + 1) * activations)
+  assert matrix_bytes <= held <= matrix_bytes + chunk_bytes < 2 * matrix_bytes
 
 
 @pytest.mark.parametrize("widths", [[1, 300, 1], [1, 24, 27, 1]])
@@ -194,7 +196,7 @@ def test_mlp_hessian_holds_no_array_of_examples_by_parameters_squared(widths):
   num_examples = 300
   params, data = make_network(widths), make_data(1, 1, num_examples)
   num_params = sum(leaf.size for leaf in jax.tree.leaves(params))
-  held = memory(lambda tree: curvature.mlp_hessian(tree, "tanh", *data), params)
+  held = memory(lambda tree: analysis.mlp_hessian(tree, "tanh", *data), params)
   pair = num_examples * 25 * 28 if len(widths) > 3 else 0  # examples by two layers' widths
   assert held <= 8 * (2.5 * num_params**2 + 2 * num_examples * num_params + 6 * pair)
 
@@ -203,41 +205,38 @@ def test_eigenvalues_are_the_prescribed_ones():
   spectrum = np.array([-2.0, -1e-3, 0.0, 1e-8, 0.5, 3.0])
   basis, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(6, 6)))
   matrix = jnp.asarray(basis * spectrum @ basis.T)
-  for solve in (curvature.eigenvalues, jax.jit(curvature.eigenvalues)):
+  for solve in (analysis.eigenvalues, jax.jit(analysis.eigenvalues)):
     np.testing.assert_allclose(solve(matrix), spectrum, atol=1e-14)
-  result = curvature.spectrum(matrix, rtol=1e-6)
-  assert tuple(map(int, result.signs)) == (2, 2, 2)  # 1e-8 < 1e-6 * 3
-  np.testing.assert_allclose(result.minimal_ratio_at_rtol, 2 / 6)
-  np.testing.assert_allclose(result.eigenvalues, spectrum, atol=1e-14)
+  values = analysis.eigenvalues(matrix)
+  assert tuple(map(int, analysis.count_signs(values, rtol=1e-6))) == (2, 2, 2)  # 1e-8 < 1e-6 * 3
+  np.testing.assert_allclose(analysis.minimal_ratio(values, 1e-6), 2 / 6)
 
 
 def test_count_signs_and_minimal_ratio():
   eigenvalues = jnp.array([[-4.0, -1e-9, 0.0, 2.0], [-1.0, 1.0, 1e-12, 2.0]])
-  plain = curvature.count_signs(eigenvalues, rtol=0.0)
+  plain = analysis.count_signs(eigenvalues, rtol=0.0)
   np.testing.assert_array_equal(jnp.stack(plain), [[1, 3], [1, 0], [2, 1]])
-  tolerant = curvature.count_signs(eigenvalues)
+  tolerant = analysis.count_signs(eigenvalues)
   np.testing.assert_array_equal(jnp.stack(tolerant), [[1, 2], [1, 1], [2, 1]])
-  at_edge = curvature.count_signs(jnp.array([-1.0, 1.0, 2.0]), rtol=0.5)  # |1| <= 0.5 * 2: zero
+  at_edge = analysis.count_signs(jnp.array([-1.0, 1.0, 2.0]), rtol=0.5)  # |1| <= 0.5 * 2: zero
   assert tuple(map(int, at_edge)) == (1, 2, 0)
-  np.testing.assert_array_equal(curvature.minimal_ratio(eigenvalues), [1 / 4, 3 / 4])
-  np.testing.assert_array_equal(curvature.minimal_ratio(eigenvalues, 1e-10), [1 / 4, 2 / 4])
+  np.testing.assert_array_equal(analysis.minimal_ratio(eigenvalues), [1 / 4, 3 / 4])
+  np.testing.assert_array_equal(analysis.minimal_ratio(eigenvalues, 1e-10), [1 / 4, 2 / 4])
 
 
 def test_signs_need_float64():
   single = jnp.eye(3, dtype=jnp.float32)
-  for refuses in (curvature.eigenvalues, curvature.spectrum):
-    with pytest.raises(TypeError, match=r"hessian: got float32, .*jax_enable_x64.*any_dtype=True"):
-      refuses(single)
-  for refuses in (curvature.count_signs, curvature.minimal_ratio):
+  with pytest.raises(TypeError, match=r"hessian: got float32, .*jax_enable_x64.*any_dtype=True"):
+    analysis.eigenvalues(single)
+  for refuses in (analysis.count_signs, analysis.minimal_ratio):
     with pytest.raises(TypeError, match="eigenvalues: got float32, expected float64"):
       refuses(single[0])
-  assert curvature.eigenvalues(single, any_dtype=True).dtype == jnp.float32
-  assert curvature.minimal_ratio(single[0], any_dtype=True) == pytest.approx(1 / 3)
-  assert curvature.spectrum(single, any_dtype=True).minimal_ratio == 1
+  assert analysis.eigenvalues(single, any_dtype=True).dtype == jnp.float32
+  assert analysis.minimal_ratio(single[0], any_dtype=True) == pytest.approx(1 / 3)
 
 
 def test_wrong_arguments_are_refused():
   with pytest.raises(ValueError, match=re.escape("got shape (3, 2), expected [..., P, P]")):
-    curvature.eigenvalues(jnp.ones((3, 2)))
+    analysis.eigenvalues(jnp.ones((3, 2)))
   with pytest.raises(ValueError, match=r"rtol: got -0\.1, expected at least 0"):
-    curvature.count_signs(jnp.ones(3), rtol=-0.1)
+    analysis.count_signs(jnp.ones(3), rtol=-0.1)

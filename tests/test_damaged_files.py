@@ -20,7 +20,16 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from toy import Killed, Result, command, make_experiment
 
-from hw1_jax import data, report, resuming, runs
+from hw1_jax import data
+from hw1_jax.data import files as original_files
+from hw1_jax.errors import RunError
+from hw1_jax.report.page import build
+from hw1_jax.runs import main
+from hw1_jax.runs.checkpoint import pack_checkpoint, unpack_checkpoint
+from hw1_jax.runs.files import read_result
+from hw1_jax.runs.folder import RunFolder
+from hw1_jax.runs.monitor import RunMonitor
+from hw1_jax.runs.provenance import environment
 
 EXAMPLES = 32  # drawn for each property, beside all FOREIGN contents; MINIMUM of them differ
 MINIMUM = 25
@@ -68,8 +77,8 @@ FOREIGN = {
   "UTF-16": '{"status": "finished"}'.encode("utf-16"),
   "surrogate": b'{"status": "\\ud800", "experiment": "\\ud800"}',
   "gzip": gzip.compress(b"0" * 1000, mtime=0),
-  "checkpoint without content": resuming.pack_checkpoint({}),
-  "checkpoint of another kind": resuming.pack_checkpoint({"loops": [], "metrics_bytes": "all"}),
+  "checkpoint without content": pack_checkpoint({}),
+  "checkpoint of another kind": pack_checkpoint({"loops": [], "metrics_bytes": "all"}),
 }
 
 
@@ -119,7 +128,7 @@ class Folders:
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(runs, "environment", functools.cache(runs.environment))  # asks git each time
+    patch.setattr(main, "environment", functools.cache(environment))  # asks git each time
     made = Folders(tmp_path_factory.mktemp("folders"))
     yield made
     print(f"{made.damaged} damaged files")
@@ -216,7 +225,7 @@ def test_the_good_previous_checkpoint_outlives_the_next_save(folders):
 
 
 def test_damaged_metrics_are_never_continued(folders):
-  recorded = resuming.unpack_checkpoint((folders.killed / "checkpoint.msgpack").read_bytes())
+  recorded = unpack_checkpoint((folders.killed / "checkpoint.msgpack").read_bytes())
   known = recorded["metrics_bytes"]
   original = (folders.killed / "metrics.jsonl").read_bytes()
   assert 0 < known < len(original)  # one record more than the checkpoint knows of
@@ -283,9 +292,9 @@ def test_checkpoints_that_know_less_are_used(folders):
   """Those written before they knew their run and the sum of its metrics."""
   copy = folders.copy(folders.killed)
   path = copy / "checkpoint.msgpack"
-  content = resuming.unpack_checkpoint(path.read_bytes())
+  content = unpack_checkpoint(path.read_bytes())
   del content["run"], content["metrics_sha256"]
-  path.write_bytes(resuming.pack_checkpoint(content))
+  path.write_bytes(pack_checkpoint(content))
   assert go_on(copy).lines[0].endswith(f"going on from {path}")
   assert_same(copy, folders.finished)
 
@@ -295,9 +304,9 @@ def test_a_state_of_another_structure_is_one_line(folders):
     total: np.ndarray
     more: np.ndarray
 
-  copy = runs.RunFolder(folders.copy(folders.killed))
-  monitor = resuming.RunMonitor(copy, "toy")
-  with pytest.raises(runs.RunError, match=r"checkpoint\.msgpack is damaged \(.+\); repeat the run"):
+  copy = RunFolder(folders.copy(folders.killed))
+  monitor = RunMonitor(copy, "toy")
+  with pytest.raises(RunError, match=r"checkpoint\.msgpack is damaged \(.+\); repeat the run"):
     monitor.loop("count", State(np.zeros(3), np.zeros(3)), lambda state: None, total=6)
 
 
@@ -335,8 +344,8 @@ def test_a_damaged_result_is_found(folders):
     assert names_the_file(go_on(copy), path)
     assert names_the_file(go_on(copy, "--figures_only"), path)
     assert path.read_bytes() == damaged
-    with contextlib.suppress(runs.RunError):  # without its sum: an error of ours or a Result
-      assert isinstance(runs.read_result(path, Result), Result)
+    with contextlib.suppress(RunError):  # without its sum: an error of ours or a Result
+      assert isinstance(read_result(path, Result), Result)
 
   try_damages(folders, check, folders.finished, "result.npz")
 
@@ -388,7 +397,7 @@ def test_the_report_page_says_which_file_is_damaged(folders, name):
     run = profile / "gradient_norm"
     shutil.rmtree(run, ignore_errors=True)
     copy.rename(run)
-    page = report.build(profile).read_text(encoding="utf-8")
+    page = build(profile).read_text(encoding="utf-8")
     assert "Traceback" not in page
     if name != "provenance.json":  # which says itself what it should be
       assert f"{name} is damaged" in page
@@ -400,8 +409,8 @@ def test_the_report_page_says_which_file_is_damaged(folders, name):
 def test_no_result_is_unpickled_or_larger_than_memory(tmp_path, name):
   path = tmp_path / "result.npz"
   path.write_bytes(FOREIGN[name])
-  with pytest.raises(runs.RunError, match=r"result\.npz is damaged \(.+\); repeat"):
-    runs.read_result(path, Result)
+  with pytest.raises(RunError, match=r"result\.npz is damaged \(.+\); repeat"):
+    read_result(path, Result)
 
 
 # The four files of an image set.
@@ -429,7 +438,7 @@ def image_files(folders, monkeypatch):
     urls[name] = f"http://127.0.0.1:9/{name}"
     digest = hashlib.sha256(content).hexdigest()
     url_infos[urls[name]] = checksums.UrlInfo(len(content), digest, name)
-  monkeypatch.setattr(data, "_registry", lambda name: (urls, url_infos))
+  monkeypatch.setattr(original_files, "_registry", lambda name: (urls, url_infos))
   return folder
 
 

@@ -24,7 +24,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hw1_jax import data
-from hw1_jax.data import DataError
+from hw1_jax.data import files as original_files
+from hw1_jax.errors import DataError
 
 X64 = pytest.mark.parametrize("x64", [False, True])
 
@@ -320,7 +321,7 @@ def publish(monkeypatch):
       urls[name]: checksums.UrlInfo(len(content), hashlib.sha256(content).hexdigest(), name)
       for name, content in files.items()
     }
-    monkeypatch.setattr(data, "_registry", lambda name: (urls, url_infos))
+    monkeypatch.setattr(original_files, "_registry", lambda name: (urls, url_infos))
 
   return publish_files
 
@@ -365,7 +366,7 @@ def test_unknown_name():
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "kmnist"])
 def test_registry_knows_the_four_files(name):
-  urls, url_infos = data._registry(name)
+  urls, url_infos = original_files._registry(name)
   assert tuple(urls) == data.FILE_NAMES
   for file_name, url in urls.items():
     assert url.endswith("/" + file_name)
@@ -552,7 +553,7 @@ def test_no_server(publish, tmp_path):
 
 
 def test_server_that_never_answers(publish, tmp_path, monkeypatch):
-  monkeypatch.setattr(data, "_CONNECT_SECONDS", 0.2)
+  monkeypatch.setattr(original_files, "_CONNECT_SECONDS", 0.2)
   start = time.monotonic()
   with socket.create_server(("127.0.0.1", 0)) as silent:
     publish(small_files(), f"http://127.0.0.1:{silent.getsockname()[1]}/")
@@ -610,7 +611,7 @@ def test_import_takes_neither_tfds_nor_scikit_learn():
     "import sys, hw1_jax.data;"
     "print({'tensorflow_datasets', 'sklearn', 'requests', 'tensorflow'} & set(sys.modules))"
   )
-  root = pathlib.Path(data.__file__).parents[1]
+  root = pathlib.Path(data.__file__).parents[2]
   run = functools.partial(subprocess.run, capture_output=True, text=True, check=True, cwd=root)
   assert run([sys.executable, "-c", check]).stdout.strip() == "set()"
 
@@ -621,7 +622,7 @@ def test_files_are_read_without_tensorflow_and_without_network(publish, manual_d
 
   monkeypatch.setattr(socket.socket, "connect", no_network)
   monkeypatch.setattr(socket, "getaddrinfo", no_network)
-  data._registry("mnist")
+  original_files._registry("mnist")
   publish(small_files())
   assert_small(data.load_images("mnist", manual_dir=manual_dir))
   assert "tensorflow" not in sys.modules

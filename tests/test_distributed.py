@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 from tiny import TINY, experiment, tiny_config
 
-from hw1_jax import cli, runs
+from hw1_jax.runs.files import read_json
+from hw1_jax.runs.flags import run_flags
+from hw1_jax.runs.folder import RunFolder
+from hw1_jax.runs.main import main
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -42,9 +45,7 @@ def start(name, folder, num_processes, num_devices, *flags, under_slurm=False):
   """Starts the processes of one tiny run; returns them."""
   folder.parent.mkdir(parents=True, exist_ok=True)
   flagfile = folder.parent / f"{folder.name}.flags"
-  flagfile.write_bytes(
-    cli.run_flags(experiment(name), tiny_config(name), runs.RunFolder(folder), {})
-  )
+  flagfile.write_bytes(run_flags(experiment(name), tiny_config(name), RunFolder(folder), {}))
   common = [sys.executable, "-m", f"experiments.{name}", f"--flagfile={flagfile}"]
   common += [f"--num_devices={num_devices}", *flags]
   if under_slurm:
@@ -93,7 +94,7 @@ def check_two_by_two(name, tmp_path):
   assert_same_run(tmp_path / "two", tmp_path / "one")
   assert both[0][1].count("results in") == 1  # process 0 speaks,
   assert "results in" not in both[1][1]  # the other does not
-  provenance = runs.read_json(tmp_path / "two" / "provenance.json")
+  provenance = read_json(tmp_path / "two" / "provenance.json")
   assert (provenance["processes"], provenance["device"]["count"]) == (2, 4)
 
 
@@ -163,7 +164,7 @@ def test_an_interrupt_of_any_process_stops_all_and_more_processes_can_go_on(tmp_
     time.sleep(0.05)
   processes[1].terminate()  # the one that writes nothing
   assert [code for code, _ in finish(processes)] == [143, 143]
-  assert runs.read_json(folder / "provenance.json")["status"] == "interrupted"
+  assert read_json(folder / "provenance.json")["status"] == "interrupted"
   ended = finish(start(name, folder, 1, 2, "--num_epochs=20000"))
   assert ended[0][0] == 0, ended
   assert "going on from" in ended[0][1]
@@ -175,7 +176,7 @@ def test_an_interrupt_of_any_process_stops_all_and_more_processes_can_go_on(tmp_
 def test_slurm_is_found_and_all_processes_hear_why_a_folder_is_refused(tmp_path):
   name, folder = "gradient_norm", tmp_path / "run"
   assert [code for code, _ in finish(start(name, folder, 2, 1, under_slurm=True))] == [0, 0]
-  assert runs.read_json(folder / "provenance.json")["processes"] == 2
+  assert read_json(folder / "provenance.json")["processes"] == 2
   refused = finish(start(name, folder, 2, 1, "--seed=5"))
   assert [code for code, _ in refused] == [2, 2]
   for _, output in refused:
@@ -193,7 +194,7 @@ def test_slurm_is_found_and_all_processes_hear_why_a_folder_is_refused(tmp_path)
 )
 def test_wrong_flags_are_one_line(flags, message, tmp_path, capfd):
   with pytest.raises(SystemExit) as stopped:
-    cli.main(experiment("gradient_norm"), ["x", f"--workdir={tmp_path}", *flags])
+    main(experiment("gradient_norm"), ["x", f"--workdir={tmp_path}", *flags])
   assert stopped.value.code == 2
   error = capfd.readouterr().err
   assert message in error

@@ -11,9 +11,13 @@ import pytest
 from matplotlib.figure import Figure
 from tiny import TINY, experiment, tiny_config
 
-from hw1_jax import cli, data, resuming, runs
-from hw1_jax.monitoring import Monitor
-from hw1_jax.settings import SettingError
+from hw1_jax import data
+from hw1_jax.errors import SettingError
+from hw1_jax.loops import Monitor
+from hw1_jax.runs.files import read_result, write_json, write_result
+from hw1_jax.runs.flags import define_flags, parse_config
+from hw1_jax.runs.folder import RunFolder
+from hw1_jax.runs.monitor import RunMonitor
 from hw1_jax.summary import FAILS, HOLDS, UNDECIDED
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -46,10 +50,10 @@ def test_every_flagfile_builds_its_config(path, monkeypatch):
   if path.parent.name == "quick":
     files = [FLAGS / "long_report" / path.name, path]
   for chosen in (files, files[:1]):
-    values = cli.define_flags(entry)
+    values = define_flags(entry)
     values(["x", *[f"--flagfile={file}" for file in chosen]])
     options = values.flag_values_dict()
-    config = cli.parse_config(entry, options)
+    config = parse_config(entry, options)
     assert isinstance(config, entry.config)
     assert options["workdir"] == f"results/{chosen[-1].parent.name}/{name}"
     expected = "short" if chosen[-1].parent.name == "short_report" else "long"
@@ -72,12 +76,12 @@ def test_a_tiny_run_twice_gives_equal_bits_and_can_be_shown(name, tmp_path):
   entry, config = experiment(name), tiny_config(name)
   with jax.enable_x64(entry.x64):
     first, second = run_tiny(name), run_tiny(name)
-    runs.write_result(tmp_path / "a.npz", first)
-    runs.write_result(tmp_path / "b.npz", second)
+    write_result(tmp_path / "a.npz", first)
+    write_result(tmp_path / "b.npz", second)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-    back = runs.read_result(tmp_path / "a.npz", entry.result)
+    back = read_result(tmp_path / "a.npz", entry.result)
     summary = entry.summarize(config, back)
-    runs.write_json(tmp_path / "summary.json", dataclasses.asdict(summary))
+    write_json(tmp_path / "summary.json", dataclasses.asdict(summary))
     content = json.loads((tmp_path / "summary.json").read_text())
     assert content["numbers"]
     assert content["findings"]
@@ -144,7 +148,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(name, tmp_path, monkeypatch):
     inputs = (config, data.subset(images, config.train_examples, config.test_examples))
 
   def attempt(folder, saves_allowed):
-    monitor = resuming.RunMonitor(folder, name, seconds=0)
+    monitor = RunMonitor(folder, name, seconds=0)
     save = monitor.save
 
     def save_and_count():
@@ -157,7 +161,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(name, tmp_path, monkeypatch):
     monkeypatch.setattr(monitor, "save", save_and_count)
     return entry.run(*inputs, monitor)
 
-  whole, parts = (runs.RunFolder(tmp_path / part) for part in ("whole", "parts"))
+  whole, parts = (RunFolder(tmp_path / part) for part in ("whole", "parts"))
   for folder in (whole, parts):
     folder.path.mkdir()
   with jax.enable_x64(entry.x64):
@@ -168,7 +172,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(name, tmp_path, monkeypatch):
       attempt(parts, 2)
     resumed = attempt(parts, -1)
   for folder, result in ((whole, expected), (parts, resumed)):
-    runs.write_result(folder.path / "result.npz", result)
+    write_result(folder.path / "result.npz", result)
   same = ("result.npz", "metrics.jsonl")
   for file in same:
     assert (whole.path / file).read_bytes() == (parts.path / file).read_bytes(), file

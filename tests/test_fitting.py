@@ -6,8 +6,8 @@ import numpy as np
 import optax
 import pytest
 
-from hw1_jax import fitting, optimizers
-from hw1_jax.monitoring import Monitor, NonFiniteError
+from hw1_jax.loops import Monitor, NonFiniteError
+from hw1_jax.training import full_batch, optimizers
 
 X = np.linspace(-1, 1, 20, dtype=np.float32)
 
@@ -26,7 +26,7 @@ def start(members):
 
 
 def train(slopes=(1.0, -2.0), *, rule=None, num_epochs=100, chunk_size=1000, rate=0.05, **options):
-  return fitting.fit(
+  return full_batch.fit(
     Monitor(),
     "test",
     loss,
@@ -63,7 +63,7 @@ def test_equals_a_plain_loop():
 
 
 def test_stops_at_the_very_epoch_where_the_rule_holds():
-  rule = fitting.StopRule(loss_below=1e-2, change_below=1e-3)
+  rule = full_batch.StopRule(loss_below=1e-2, change_below=1e-3)
   result = train(rule=rule, num_epochs=500)
   for m, slope in enumerate((1.0, -2.0)):
     values, _ = plain_losses(slope, 500)
@@ -83,13 +83,13 @@ def test_stops_at_the_very_epoch_where_the_rule_holds():
 
 
 def test_the_rule_waits_for_its_first_epochs():
-  always = fitting.StopRule(loss_below=np.inf, change_below=np.inf)
+  always = full_batch.StopRule(loss_below=np.inf, change_below=np.inf)
   assert list(train(rule=always).epochs) == [6, 6]
 
 
 @pytest.mark.parametrize("chunk_size", [1, 7, 64])
 def test_bits_do_not_depend_on_the_chunk(chunk_size):
-  rule = fitting.StopRule(loss_below=1e-2, change_below=1e-3)
+  rule = full_batch.StopRule(loss_below=1e-2, change_below=1e-3)
   whole = train(rule=rule, num_epochs=200)
   parts = train(rule=rule, num_epochs=200, chunk_size=chunk_size)
   np.testing.assert_array_equal(whole.params, parts.params)
@@ -105,7 +105,7 @@ def test_bits_do_not_depend_on_the_company():
 
 
 def test_gradient_norm_is_that_of_the_loss():
-  result = train((1.0,), num_epochs=3, measure=fitting.loss_and_gradient_norm)
+  result = train((1.0,), num_epochs=3, measure=full_batch.loss_and_gradient_norm)
   gradient = jax.grad(loss)(jnp.zeros(2), X, X + 0.3)
   assert result.history["gradient_norm"][0, 0] == pytest.approx(
     float(np.linalg.norm(gradient)), rel=1e-6
@@ -114,7 +114,7 @@ def test_gradient_norm_is_that_of_the_loss():
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_epoch_and_value():
   with pytest.raises(NonFiniteError, match=r"test, run 0: the loss is (inf|nan) at epoch \d+"):
-    fitting.fit(
+    full_batch.fit(
       Monitor(),
       "test",
       loss,
@@ -132,7 +132,7 @@ def test_traced_once():
     traces.append(1)
     return loss(params, x, y)
 
-  fitting.fit(
+  full_batch.fit(
     Monitor(), "t", counted, start(2), data(1.0, 2.0), optimizers.adam(0.1), num_epochs=50,
     chunk_size=10,
   )  # fmt: skip

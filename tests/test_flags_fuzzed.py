@@ -12,8 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from toy import command
 
-from hw1_jax import cli, data, runs
-from hw1_jax.settings import SettingError, field_types, scalar_type
+from hw1_jax import data
+from hw1_jax.errors import DataError, SettingError
+from hw1_jax.runs.flags import define_flags, parse_config
+from hw1_jax.runs.folder import RunFolder
+from hw1_jax.runs.settings import field_types, scalar_type
 
 NAMES = sorted(
   path.stem
@@ -35,11 +38,11 @@ def test_any_text_behind_a_flag_is_a_config_or_one_line(name, data):
   experiment = importlib.import_module(f"experiments.{name}").EXPERIMENT
   fields = [field.name for field in dataclasses.fields(experiment.config)]
   chosen = data.draw(st.lists(st.tuples(st.sampled_from(fields), VALUES), max_size=3))
-  values = cli.define_flags(experiment)
+  values = define_flags(experiment)
   config, message = None, ""
   try:
     values(["x", *[f"--{field}={value}" for field, value in chosen]])
-    config = cli.parse_config(experiment, values.flag_values_dict())
+    config = parse_config(experiment, values.flag_values_dict())
   except (SettingError, flags.Error) as error:
     message = " ".join(str(error).split())
   if config is None:
@@ -79,11 +82,11 @@ def no_run(monkeypatch, tmp_path):
 
   def load_images(name, **options):
     if name != "digits":
-      raise data.DataError("no network here")
+      raise DataError("no network here")
     images, labels = np.zeros((5, 28, 28, 1), np.uint8), np.zeros(5, np.int32)
     return data.ImageData(images, labels, images, labels, 10, name)
 
-  monkeypatch.setattr(runs.RunFolder, "hold", hold)
+  monkeypatch.setattr(RunFolder, "hold", hold)
   monkeypatch.setattr(jax.distributed, "initialize", initialize)
   monkeypatch.setattr(data, "load_images", load_images)
   monkeypatch.chdir(tmp_path)

@@ -19,7 +19,13 @@ import pytest
 from tiny import experiment, tiny_flags
 from toy import Killed, command, make_experiment
 
-from hw1_jax import cli, report, resuming, runs
+from hw1_jax.errors import RunError
+from hw1_jax.report import page as report_page
+from hw1_jax.runs import files, main, monitor
+from hw1_jax.runs import folder as run_folder
+from hw1_jax.runs.checkpoint import unpack_checkpoint
+from hw1_jax.runs.folder import RunFolder
+from hw1_jax.runs.provenance import environment
 
 TOY = make_experiment()
 SAME = ("result.npz", "metrics.jsonl", "summary.json", "config.json", "tables/t.csv")
@@ -30,7 +36,7 @@ GROWS = ("open", "write", "flush", "fsync", "mkdir")  # what a full disk refuses
 @pytest.fixture(scope="module", autouse=True)
 def same_environment():
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(runs, "environment", functools.cache(runs.environment))  # asks git each time
+    patch.setattr(main, "environment", functools.cache(environment))  # asks git each time
     yield
 
 
@@ -52,7 +58,7 @@ class Disk:
     self.folder, self.fail_at, self.error = folder, fail_at, error
     self.refused, self.lasting = refused, lasting
     self.count, self.failed, self.had_checkpoint = 0, 0, False
-    for module in (runs, resuming):
+    for module in (files, run_folder, monitor):
       patch.setattr(module, "open", self.open, raising=False)
     for name, change in (("replace", "replace"), ("fsync", "fsync"), ("write", "write"),
                          ("ftruncate", "truncate")):  # fmt: skip
@@ -160,8 +166,8 @@ def test_whichever_write_fails_nothing_is_lost(tmp_path, whole, fault):
       assert "cannot write" in outcome.lines[-1], (number, outcome)
       assert str(folder) in outcome.lines[-1]
     for path in folder.glob("checkpoint*.msgpack"):
-      resuming.unpack_checkpoint(path.read_bytes())
-    finished = folder.exists() and runs.RunFolder(folder).finished()
+      unpack_checkpoint(path.read_bytes())
+    finished = folder.exists() and RunFolder(folder).finished()
     assert finished or outcome.code
     outcome = command(TOY, f"--workdir={folder}")
     assert outcome.code == 0, (number, outcome)
@@ -367,23 +373,23 @@ def test_a_full_disk_under_stderr_does_not_end_the_run(tmp_path, whole):
 
   def full_from_3(step):
     if step >= 3:
-      raise runs.RunError("no more")
+      raise RunError("no more")
 
   for toy, ending in ((make_experiment(on_step=full_from_3), pytest.raises(SystemExit, match="2")),
                       (TOY, contextlib.nullcontext())):  # fmt: skip
     with ending, contextlib.redirect_stderr(FullStream()):
-      cli.main(toy, ["toy", f"--workdir={folder}", "--checkpoint_seconds=0"])
+      main.main(toy, ["toy", f"--workdir={folder}", "--checkpoint_seconds=0"])
   assert_same(folder, whole)
 
 
 def test_a_report_page_that_does_not_fit_is_one_line(tmp_path, whole, capsys):
   profile = tmp_path / "quick"
   shutil.copytree(whole, profile / "gradient_norm")
-  assert report.main([str(profile)]) == 0
+  assert report_page.main([str(profile)]) == 0
   page = (profile / "report.html").read_bytes()
   capsys.readouterr()
   with largest_file(1000):
-    assert report.main([str(profile)]) == 2
+    assert report_page.main([str(profile)]) == 2
   (line,) = capsys.readouterr().err.splitlines()
   assert line.startswith(f"{profile}: File too large")
   assert (profile / "report.html").read_bytes() == page

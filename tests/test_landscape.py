@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hw1_jax import evaluation, landscape, models, pytrees
+from hw1_jax import analysis, models, pytrees
+from hw1_jax.training import evaluation
 
 ALPHAS = np.array([-2.0, -0.7, 0.0, 0.3, 0.5, 1.0, 1.6, 2.0], np.float32)
 MODELS = [
@@ -32,7 +33,7 @@ def image_set(num_examples=97, seed=0):
 def test_line_ends_in_the_two_solutions_themselves():
   """To the last bits: 1 x a + 0 x b is a for all finite numbers."""
   start, end = solutions(MODELS[1])
-  points = landscape.interpolate(lambda params: params, start, end, jnp.array([0.0, 1.0]))
+  points = analysis.interpolate(lambda params: params, start, end, jnp.array([0.0, 1.0]))
   for index, params in enumerate((start, end)):
     jax.tree.map(np.testing.assert_array_equal, pytrees.member(points, index), params)
 
@@ -41,7 +42,7 @@ def test_line_ends_in_the_two_solutions_themselves():
 def test_ends_have_the_models_own_losses(model):
   images, labels = image_set()
   start, end = solutions(model)
-  measured = jax.jit(landscape.make_interpolate_mlp(model, batch_size=20))(
+  measured = jax.jit(analysis.make_interpolate_mlp(model, batch_size=20))(
     images, labels, start, end, jnp.array([0.0, 1.0])
   )
   evaluate = jax.jit(evaluation.make_evaluate(model, batch_size=20))
@@ -58,11 +59,11 @@ def test_fast_form_equals_plain_form(model, batch_size):
   """The first layer's outputs are mixed instead of its weights: equal to float32's rounding."""
   images, labels = image_set()
   start, end = solutions(model)
-  fast = landscape.make_interpolate_mlp(model, batch_size=batch_size)
+  fast = analysis.make_interpolate_mlp(model, batch_size=batch_size)
   measured = jax.jit(fast)(images, labels, start, end, ALPHAS)
   evaluate = evaluation.make_evaluate(model)
   plain = jax.jit(
-    lambda alphas: landscape.interpolate(
+    lambda alphas: analysis.interpolate(
       lambda params: evaluate(images, labels, params), start, end, alphas
     )
   )(ALPHAS)
@@ -75,7 +76,7 @@ def test_equals_interpolation_by_hand():
   model = MODELS[1]
   images, labels = image_set()
   start, end = solutions(model)
-  measured = jax.jit(landscape.make_interpolate_mlp(model))(images, labels, start, end, ALPHAS)
+  measured = jax.jit(analysis.make_interpolate_mlp(model))(images, labels, start, end, ALPHAS)
   x = np.asarray(images, np.float64).reshape(len(labels), -1) / 255
   for index, alpha in enumerate(ALPHAS.astype(np.float64)):
     mixed = {
@@ -97,7 +98,7 @@ def test_equals_interpolation_by_hand():
 def test_swapped_ends_mirror_the_line():
   images, labels = image_set()
   start, end = solutions(MODELS[2])
-  measure = jax.jit(landscape.make_interpolate_mlp(MODELS[2]))
+  measure = jax.jit(analysis.make_interpolate_mlp(MODELS[2]))
   there = measure(images, labels, start, end, ALPHAS)
   back = measure(images, labels, end, start, 1 - ALPHAS)
   np.testing.assert_allclose(there["loss"], back["loss"], rtol=1e-5)
@@ -106,5 +107,5 @@ def test_swapped_ends_mirror_the_line():
 def test_a_quadratic_on_the_line():
   """||theta||^2 between e_1 and 2 e_2 is (1 - a)^2 + 4 a^2."""
   start, end = {"w": jnp.array([1.0, 0.0])}, {"w": jnp.array([0.0, 2.0])}
-  values = landscape.interpolate(lambda p: jnp.sum(p["w"] ** 2), start, end, jnp.asarray(ALPHAS))
+  values = analysis.interpolate(lambda p: jnp.sum(p["w"] ** 2), start, end, jnp.asarray(ALPHAS))
   np.testing.assert_allclose(values, (1 - ALPHAS) ** 2 + 4 * ALPHAS**2, rtol=1e-6)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hw1_jax import losses
+from hw1_jax.training import losses
 
 
 def test_mse_is_a_mean_over_examples_and_outputs():

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from hw1_jax import data, models, optimizers, rng, training
-from hw1_jax.monitoring import Monitor
+from hw1_jax import data, models, rng, training
+from hw1_jax.loops import Monitor
+from hw1_jax.training import optimizers
 
 
 def test_one_epoch_on_real_mnist(mnist_dir):

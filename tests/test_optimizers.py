@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from hw1_jax import optimizers
+from hw1_jax.training import optimizers
 
 TABLE = json.loads(
   pathlib.Path(__file__).with_name("tables").joinpath("pytorch_optimizers.json").read_text()

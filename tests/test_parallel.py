@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hw1_jax import fitting, losses, models, optimizers, parallel, rng
+from hw1_jax import devices, models, rng
+from hw1_jax.training import full_batch, losses, optimizers
 
 
 def scaled_sum(shared, x, key):
@@ -19,26 +20,26 @@ def scaled_sum(shared, x, key):
 @pytest.mark.parametrize("form", ["loop", "vmap"])
 def test_members_come_back_in_order_also_when_devices_do_not_divide_them(num_members, form):
   x, keys = jnp.arange(num_members * 3.0).reshape(-1, 3), rng.member_keys(0, num_members)
-  found = parallel.map_members(scaled_sum, num_shared=1, form=form)(jnp.arange(4.0), x, keys)
+  found = devices.map_members(scaled_sum, num_shared=1, form=form)(jnp.arange(4.0), x, keys)
   np.testing.assert_array_equal(found["y"], 6 * x)
   np.testing.assert_array_equal(found["z"], jnp.stack([jax.random.normal(k, (2,)) for k in keys]))
 
 
 def test_wrong_form_and_wrong_number_of_devices_are_refused():
   with pytest.raises(ValueError, match="form: got 'pmap', expected auto, loop or vmap"):
-    parallel.map_members(scaled_sum, form="pmap")
+    devices.map_members(scaled_sum, form="pmap")
   with pytest.raises(ValueError, match="num_devices: got 99, expected 1 to 2"):
-    parallel.map_members(scaled_sum, num_devices=99)
+    devices.map_members(scaled_sum, num_devices=99)
 
 
 def test_what_is_shared_lies_on_the_devices_of_its_members_only():
-  assert len(parallel.share(jnp.ones(3), num_members=1).devices()) == 1
-  assert len(parallel.share(jnp.ones(3), num_members=5).devices()) == 2
+  assert len(devices.share(jnp.ones(3), num_members=1).devices()) == 1
+  assert len(devices.share(jnp.ones(3), num_members=5).devices()) == 2
 
 
 @pytest.mark.parametrize(("num_members", "size"), [(1, 1), (2, 2), (3, 2), (4, 4), (7, 2)])
 def test_rounds_leave_no_device_idle(num_members, size):
-  assert parallel.round_size(num_members) == size  # on the suite's two devices
+  assert devices.round_size(num_members) == size  # on the suite's two devices
 
 
 def train(num_members, form, which=slice(None)):
@@ -48,15 +49,15 @@ def train(num_members, form, which=slice(None)):
   forward, start = models.ravelled(model, keys, (1, 1))
   x = jnp.linspace(-1, 1, 20)[:, None]
   optimizer = optimizers.adam(1e-2)
-  chunk = fitting.make_fit_chunk(
+  chunk = full_batch.make_fit_chunk(
     lambda params: losses.mse(forward(params, x), jnp.sinc(5 * x)),
     optimizer,
     None,
     num_epochs=40,
     chunk_size=40,
   )
-  states = jax.vmap(lambda params: fitting.start_state(params, optimizer))(start)
-  return np.asarray(parallel.map_members(chunk, form=form)(states)[0].train.params)
+  states = jax.vmap(lambda params: full_batch.start_state(params, optimizer))(start)
+  return np.asarray(devices.map_members(chunk, form=form)(states)[0].train.params)
 
 
 def test_a_member_does_not_depend_on_how_many_train_with_it():

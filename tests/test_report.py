@@ -18,7 +18,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hw1_jax import report
+from hw1_jax import summary
+from hw1_jax.report.numbers import (
+  decimals_of,
+  number_rows,
+  show_number,
+  show_seconds,
+  some_rows,
+  table_columns,
+)
+from hw1_jax.report.page import PAGE_BYTES, build, choose_images, page_facts
+from hw1_jax.report.reading import Figure, Image, collect
 from hw1_jax.summary import Number
 
 EXPERIMENTS = (
@@ -176,11 +186,11 @@ def profile(tmp_path: Path) -> Path:
 
 
 def page_of(profile: Path) -> Page:
-  return Page(report.build(profile).read_text(encoding="utf-8"))
+  return Page(build(profile).read_text(encoding="utf-8"))
 
 
 def test_page_is_well_formed_and_self_contained(profile):
-  path = report.build(profile)
+  path = build(profile)
   text = path.read_text(encoding="utf-8")
   page = Page(text)
   assert path == profile / "report.html"
@@ -212,7 +222,7 @@ def test_sections_stand_in_the_order_of_the_assignment(profile):
   headings = [heading["id"] for heading in page.all("h3") if not heading["id"].startswith("bonus")]
   assert tuple(headings) == EXPERIMENTS
   numbers = ["1.1.1", "1.1.2", "1.2.1", "1.2.2", "1.2.3", "1.3.1", "1.3.2", "1.3.3", "1.3.4"]
-  assert [section.topic.number for section in report.collect(profile)] == numbers
+  assert [section.topic.number for section in collect(profile)] == numbers
   levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
   assert levels[0] == 1
   assert levels.count(1) == 1
@@ -220,7 +230,7 @@ def test_sections_stand_in_the_order_of_the_assignment(profile):
 
 
 def test_variants_stand_beneath_their_section(profile):
-  sections = {section.topic.experiment: section for section in report.collect(profile)}
+  sections = {section.topic.experiment: section for section in collect(profile)}
   found = {name: [run.folder for run in section.runs] for name, section in sections.items()}
   assert found["interpolation"] == ["interpolation", "interpolation_retrained"]
   assert found["parameter_count"] == ["parameter_count", "parameter_count_cnn"]
@@ -269,7 +279,7 @@ def test_verdicts_are_counted(profile):
 
 
 def test_verdict_rule_is_the_one_of_the_summaries(profile, monkeypatch):
-  monkeypatch.setattr(report.summaries, "CONFIDENCE", 0.95)
+  monkeypatch.setattr(summary, "CONFIDENCE", 0.95)
   words = page_of(profile).words
   assert "at least 0.95" in words
   assert "at most 0.05" in words
@@ -442,7 +452,7 @@ def test_text_is_escaped(tmp_path):
   ]
   write_run(tmp_path / "quick" / "gradient_norm", files)
   (tmp_path / "quick" / 'gradient_norm"> onclick=x').mkdir()
-  text = report.build(tmp_path / "quick").read_text()
+  text = build(tmp_path / "quick").read_text()
   page = Page(text)
   assert "<script" not in text
   assert len(page.all("img")) == 1
@@ -510,26 +520,26 @@ def test_page_keeps_its_size(tmp_path):
     for i in range(10):
       (run / "figures" / f"figure_{i}.svg").write_bytes(make_svg(size=500_000))
       (run / "figures" / f"figure_{i}.png").write_bytes(make_png(size=25_000 if i else 100_000))
-  path = report.build(tmp_path / "quick")
+  path = build(tmp_path / "quick")
   page = Page(path.read_text())
-  assert 3_000_000 < path.stat().st_size <= report.PAGE_BYTES
+  assert 3_000_000 < path.stat().st_size <= PAGE_BYTES
   assert "The image is left out, to keep this page small enough" in page.words
   assert len(page.all("img")) > 9
   assert "50 of 300 rows, evenly spaced" in page.words
 
 
 def test_images_fit_the_budget():
-  def image(suffix: str, size: int) -> report.Image:
-    return report.Image(suffix, bytes(size), None)
+  def image(suffix: str, size: int) -> Image:
+    return Image(suffix, bytes(size), None)
 
-  def figure(path: str, svg: int | None, png: int | None) -> report.Figure:
+  def figure(path: str, svg: int | None, png: int | None) -> Figure:
     made = [image(s, n) if n else None for s, n in (("svg", svg), ("png", png))]
-    return report.Figure(path, "", *made)
+    return Figure(path, "", *made)
 
   figures = [figure("a", 3000, 900), figure("b", 300, 600), figure("c", None, 1200)]
 
   def chosen(budget: int) -> dict[str, str]:
-    return {path: i.suffix for path, i in report.choose_images(figures, budget).items()}
+    return {path: i.suffix for path, i in choose_images(figures, budget).items()}
 
   assert chosen(6000) == {"a": "svg", "b": "svg", "c": "png"}  # 4000 + 400 + 1600
   assert chosen(5999) == {"a": "png", "b": "svg", "c": "png"}  # 1200 + 400 + 1600
@@ -563,7 +573,7 @@ def test_numbers_line_up_at_the_decimal_point(tmp_path):
     )
     for n in numbers
   ]
-  rows = report.number_rows(numbers)
+  rows = number_rows(numbers)
 
   def shown(key: str) -> list[str]:
     return [cell.head + cell.tail for cell in (getattr(row, key) for row in rows)]
@@ -614,29 +624,29 @@ def test_numbers_line_up_at_the_decimal_point(tmp_path):
   ],
 )
 def test_numbers_have_four_digits(values, text):
-  assert report.show_number(values[0], report.decimals_of(values)) == text
+  assert show_number(values[0], decimals_of(values)) == text
 
 
 def test_a_data_column_has_one_format():
   rows = [{"epoch": 1, "loss": 2.5, "note": "a"}, {"epoch": 20_000, "loss": 0.0125, "ok": True}]
-  columns, texts = report.table_columns(rows)
+  columns, texts = table_columns(rows)
   assert columns == [("epoch", True), ("loss", True), ("note", False), ("ok", False)]
   assert texts == [["1", "2.50000", "a", "–"], ["20,000", "0.01250", "–", "yes"]]
-  assert report.table_columns(rows[:1])[1] == [["1", "2.500", "a"]]
-  assert report.table_columns([]) == ([], [])
+  assert table_columns(rows[:1])[1] == [["1", "2.500", "a"]]
+  assert table_columns([]) == ([], [])
 
 
 def test_some_rows_span_the_table():
-  assert report.some_rows([1, 2, 3], 3) == [1, 2, 3]
-  assert report.some_rows(range(101), 3) == [0, 50, 100]
-  assert report.some_rows(range(9), 4) == [0, 3, 5, 8]
+  assert some_rows([1, 2, 3], 3) == [1, 2, 3]
+  assert some_rows(range(101), 3) == [0, 50, 100]
+  assert some_rows(range(9), 4) == [0, 3, 5, 8]
 
 
 @pytest.mark.parametrize(
   ("seconds", "text"), [(0.04, "0.0 s"), (59, "59.0 s"), (252.4, "4 min 12 s"), (7500, "2 h 5 min")]
 )
 def test_durations(seconds, text):
-  assert report.show_seconds(seconds) == text
+  assert show_seconds(seconds) == text
 
 
 def test_facts_that_differ_between_runs_are_all_given(tmp_path):
@@ -644,7 +654,7 @@ def test_facts_that_differ_between_runs_are_all_given(tmp_path):
     files = make_files(name)
     files["provenance.json"] |= {"git_commit": commit, "started": f"2025-11-2{len(name) % 9}T23:00"}
     write_run(tmp_path / "quick" / name, files)
-  found = dict(report.page_facts([s.runs[0] for s in report.collect(tmp_path / "quick")]))
+  found = dict(page_facts([s.runs[0] for s in collect(tmp_path / "quick")]))
   assert found["Git commit"] == ["aaa", "bbb"]
   assert found["Threads"] == ["2"]
   assert found["Date"] == ["2025-11-22 to 2025-11-24"]
@@ -652,12 +662,12 @@ def test_facts_that_differ_between_runs_are_all_given(tmp_path):
 
 
 def test_same_folders_same_page(profile):
-  first = report.build(profile).read_bytes()
-  assert report.build(profile).read_bytes() == first
+  first = build(profile).read_bytes()
+  assert build(profile).read_bytes() == first
 
 
 def test_page_is_written_whole_or_not_at_all(profile, monkeypatch):
-  path = report.build(profile)
+  path = build(profile)
   before = path.read_bytes()
 
   def full_disk(*_):
@@ -665,7 +675,7 @@ def test_page_is_written_whole_or_not_at_all(profile, monkeypatch):
 
   monkeypatch.setattr(os, "replace", full_disk)
   with pytest.raises(OSError, match="No space left"):
-    report.build(profile)
+    build(profile)
   assert path.read_bytes() == before
   assert [p.name for p in profile.iterdir() if p.name.startswith(".")] == []
 

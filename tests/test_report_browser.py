@@ -13,7 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 from test_report import EXPERIMENTS, make_files, make_svg, write_profile
 
-from hw1_jax import report
+from hw1_jax.report.page import build
 
 pytestmark = pytest.mark.browser
 
@@ -62,7 +62,7 @@ def path(tmp_path_factory) -> Path:
   figure = Figure(figsize=(7, 4), layout="constrained")
   figure.subplots().plot([1, 2, 3], [3, 1, 2])
   figure.savefig(profile / "gradient_norm" / "figures" / "norm_and_loss.svg")
-  return report.build(profile)
+  return build(profile)
 
 
 @pytest.fixture

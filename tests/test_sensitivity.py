@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hw1_jax import data, models, sensitivity
+from hw1_jax import analysis, data, models
 
 INPUTS = 20  # pixels of an image
 MODELS = [
@@ -30,7 +30,7 @@ def image_set(num_examples=31, seed=0):
 def test_linear_model_has_the_norm_of_its_matrix():
   matrix = np.random.default_rng(0).standard_normal((4, INPUTS)).astype(np.float32)
   inputs = jnp.asarray(np.random.default_rng(1).standard_normal((6, INPUTS)), jnp.float32)
-  norms = sensitivity.jacobian_norms(lambda x: matrix @ x + 1, inputs)
+  norms = analysis.jacobian_norms(lambda x: matrix @ x + 1, inputs)
   assert norms.shape == (6,)
   np.testing.assert_allclose(norms, np.linalg.norm(matrix), rtol=1e-6)
 
@@ -38,11 +38,11 @@ def test_linear_model_has_the_norm_of_its_matrix():
 def test_integer_matrix_exactly():
   """||W||_F of [[1, 2], [2, 4]] is 5, without rounding."""
   matrix = jnp.array([[1.0, 2.0], [2.0, 4.0]])
-  norms = sensitivity.jacobian_norms(lambda x: matrix @ x, jnp.ones((3, 2)))
+  norms = analysis.jacobian_norms(lambda x: matrix @ x, jnp.ones((3, 2)))
   np.testing.assert_array_equal(norms, 5.0)
 
 
-@pytest.mark.parametrize("make", [sensitivity.make_sensitivity, sensitivity.make_mlp_sensitivity])
+@pytest.mark.parametrize("make", [analysis.make_sensitivity, analysis.make_mlp_sensitivity])
 def test_softmax_regression_by_hand(make):
   """d softmax/dx = (diag p - p p') W' and d loss/dx = W (p - onehot), in NumPy's float64."""
   images, labels = image_set()
@@ -78,13 +78,13 @@ def test_fast_form_equals_per_example_jacobians(model):
     "jacobian": np.mean([np.linalg.norm(j) for j in jacobians]),
     "loss_gradient": np.mean([np.linalg.norm(g) for g in gradients]),
   }
-  for make in (sensitivity.make_sensitivity, sensitivity.make_mlp_sensitivity):
+  for make in (analysis.make_sensitivity, analysis.make_mlp_sensitivity):
     measured = jax.jit(make(model, batch_size=8))(images, labels, params)
     for name, value in expected.items():
       np.testing.assert_allclose(measured[name], value, rtol=2e-5, err_msg=name)
 
 
-@pytest.mark.parametrize("make", [sensitivity.make_sensitivity, sensitivity.make_mlp_sensitivity])
+@pytest.mark.parametrize("make", [analysis.make_sensitivity, analysis.make_mlp_sensitivity])
 def test_batch_size_changes_nothing(make):
   """Doubled, odd, larger than the set: sums in another order, nothing else."""
   images, labels = image_set()
@@ -100,7 +100,7 @@ def test_batch_size_changes_nothing(make):
 def test_it_is_a_mean_over_examples():
   images, labels = image_set()
   model, params = MODELS[1], start(MODELS[1])
-  measure = jax.jit(sensitivity.make_mlp_sensitivity(model, batch_size=7))
+  measure = jax.jit(analysis.make_mlp_sensitivity(model, batch_size=7))
   once = measure(images, labels, params)
   twice = measure(jnp.tile(images, (2, 1, 1, 1)), jnp.tile(labels, 2), params)
   parts = [measure(images[i : i + 1], labels[i : i + 1], params) for i in range(31)]

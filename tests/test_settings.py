@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from hw1_jax.settings import SettingError, Settings, describe, setting
+from hw1_jax.errors import SettingError
+from hw1_jax.runs.settings import Settings, describe, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,9 @@ import numpy as np
 import optax
 import pytest
 
-from hw1_jax import data, evaluation, losses, models, optimizers, pytrees, rng, training
-from hw1_jax.monitoring import Monitor, NonFiniteError
+from hw1_jax import data, devices, models, pytrees, rng, training
+from hw1_jax.loops import Monitor, NonFiniteError
+from hw1_jax.training import evaluation, losses, optimizers
 
 MODEL = models.MLP((8, 10))
 
@@ -114,7 +115,7 @@ def test_members_in_mid_round_go_on_with_another_number_of_devices(images, monke
   halfway = Halfway(chunks)  # three members on two devices: after one round at epochs 1, 1, 0
   with pytest.raises(KeyboardInterrupt):
     training.train_images(halfway, "t", task(snapshot_epochs=1), images, keys)
-  monkeypatch.setattr(training.parallel, "round_size", lambda num_members: num_members)
+  monkeypatch.setattr(devices, "round_size", lambda num_members: num_members)
   resumed = training.train_images(From(halfway.state), "t", task(snapshot_epochs=1), images, keys)
   for key, values in straight.history.items():
     np.testing.assert_array_equal(resumed.history[key], values)

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hw1_jax import cli
-from hw1_jax.monitoring import Chunk
-from hw1_jax.settings import Settings, setting
+from hw1_jax.loops import Chunk
+from hw1_jax.runs.experiment import Experiment
+from hw1_jax.runs.main import main
+from hw1_jax.runs.settings import Settings, setting
 from hw1_jax.summary import Number, Summary
 
 
@@ -51,7 +52,7 @@ def make_experiment(
   images: bool = False,
   on_step: Callable[[int], None] = lambda step: None,
   on_draw: Callable[[], None] = lambda: None,
-) -> cli.Experiment:
+) -> Experiment:
   """Returns the experiment.
 
   `kill_at`: it is killed at this step, its records already written. `on_step` is called in each
@@ -89,7 +90,7 @@ def make_experiment(
     return {"f": Picture()}
 
   config = ImageConfig if images else Config
-  return cli.Experiment("toy", "A toy.", config, Result, run, summarize, draw)
+  return Experiment("toy", "A toy.", config, Result, run, summarize, draw)
 
 
 class Outcome(NamedTuple):
@@ -100,13 +101,13 @@ class Outcome(NamedTuple):
   out: str
 
 
-def command(experiment: cli.Experiment, *flags: Any) -> Outcome:
+def command(experiment: Experiment, *flags: Any) -> Outcome:
   """Runs `cli.main` as a process would, and gives back what a user sees of it."""
   handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
   code, out, told = 0, io.StringIO(), io.StringIO()
   try:
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(told):
-      cli.main(experiment, [experiment.name, *map(str, flags)])
+      main(experiment, [experiment.name, *map(str, flags)])
   except SystemExit as end:
     code = end.code
   finally:

@@ -22,7 +22,8 @@ import numpy as np
 import pytest
 from tiny import TINY, experiment, tiny_flags
 
-from hw1_jax import resuming, runs
+from hw1_jax.runs.checkpoint import unpack_checkpoint
+from hw1_jax.runs.files import read_result
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KILLS = 12  # of each experiment
@@ -102,7 +103,7 @@ def unreadable(name, folder, whole):
     assert json.loads(path.read_text()) == json.loads((whole / "config.json").read_text())
 
   def checkpoint(path):
-    content = resuming.unpack_checkpoint(path.read_bytes())
+    content = unpack_checkpoint(path.read_bytes())
     known = content["metrics_bytes"]
     recorded = (folder / "metrics.jsonl").read_bytes()[:known]
     assert len(recorded) == known
@@ -120,7 +121,7 @@ def unreadable(name, folder, whole):
   check(folder / "provenance.json", lambda path: json.loads(path.read_text())["status"])
   for path in folder.glob("checkpoint*.msgpack"):
     check(path, checkpoint)
-  check(folder / "result.npz", lambda path: runs.read_result(path, experiment(name).result))
+  check(folder / "result.npz", lambda path: read_result(path, experiment(name).result))
   for path in (folder / "result.npz", folder / "summary.json", *folder.glob("tables/*.csv")):
     check(path, equal)
   for path in folder.glob("figures/*.svg"):

@@ -1,6 +1,6 @@
 """Several processes, on one host or many, as one run.
 
-Every process executes the same experiment with the same settings; `parallel.map_members` spreads
+Every process executes the same experiment with the same settings; `devices.map_members` spreads
 the members over the devices of all of them. Files are process 0's business alone, the writer's: it
 reads the checkpoint and hands it to the others, and it alone writes.
 """
@@ -16,8 +16,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from hw1_jax.runs import RunError
-from hw1_jax.settings import SettingError
+from hw1_jax.errors import RunError, SettingError
 
 HEARTBEAT_SECONDS = 30  # a process not heard of for so long is taken for dead; our choice
 CONNECT_SECONDS = 120  # to wait for all processes at the start; our choice

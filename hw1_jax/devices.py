@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from hw1_jax.settings import SettingError
+from hw1_jax.errors import SettingError
 
 PyTree = Any
 AXIS = "members"

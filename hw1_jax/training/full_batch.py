@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from hw1_jax import parallel, pytrees
-from hw1_jax.monitoring import Chunk, Monitor
-from hw1_jax.training import TrainState, init_state
+from hw1_jax import devices, pytrees
+from hw1_jax.loops import Chunk, Monitor
+from hw1_jax.training.state import TrainState, init_state
 
 PyTree = Any
 
@@ -157,7 +157,7 @@ def fit(
   """
   num_members = params.shape[0]
   chunk_size = min(chunk_size, num_epochs)
-  chunk = parallel.map_members(
+  chunk = devices.map_members(
     make_fit_chunk(
       loss,
       optimizer,

@@ -6,7 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hw1_jax import data, evaluation, losses, models, pytrees
+from hw1_jax import data, models, pytrees
+from hw1_jax.training import evaluation, losses
 
 PyTree = Any
 

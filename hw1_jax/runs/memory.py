@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import jax
 
-from hw1_jax.settings import SettingError
+from hw1_jax.errors import SettingError
 
 GB = 1e9
 

@@ -15,13 +15,7 @@ import typing
 from collections.abc import Sequence
 from typing import Any
 
-
-class SettingError(ValueError):
-  """A setting out of its bounds: which flag, what it got, what is expected."""
-
-  def __init__(self, name: str, got: Any, expected: str):
-    super().__init__(f"--{name}: got {_show(got)}, expected {expected}")
-    self.name = name
+from hw1_jax.errors import SettingError
 
 
 def setting(
@@ -155,13 +149,6 @@ def _checked_scalar(field: dataclasses.Field, kind: type, value: Any, shown: Any
   ):
     raise SettingError(field.name, shown, describe(field))
   return value
-
-
-def _show(value: Any) -> str:
-  if isinstance(value, list | tuple):
-    value = ",".join(str(entry) for entry in value)
-  text = repr(value) if isinstance(value, str) else str(value)
-  return text if len(text) <= 80 else text[:77] + "..."
 
 
 def defaults(config: type[Settings]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Gradient norm, exact Hessians and their eigenvalues.
+"""Gradient norm and exact Hessians.
 
 `jax.hessian` of the loss over the ravelled parameters is the definition. `hessian` equals it for
 any loss over any pytree; `mlp_hessian` does so many times faster for fully connected networks with
@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from hw1_jax import pytrees
 
@@ -20,28 +19,6 @@ PyTree = Any
 # parameters (0.64 s; chunks of 2, 4, 16: 1.0, 1.2, 1.8 s) and as fast as any at 571, with 300
 # points. A GPU wants more.
 CHUNK_SIZE = 1
-
-# Eigenvalues with |lambda| <= rtol * max|lambda| count as zero. Our choice: rounding leaves zeros
-# of about 1e-16 P max|lambda| in float64, three orders of magnitude below at 1501 parameters.
-ZERO_RTOL = 1e-10
-
-
-class Signs(NamedTuple):
-  """How many eigenvalues are positive, zero and negative; int arrays of the leading axes."""
-
-  positive: jax.Array
-  zero: jax.Array
-  negative: jax.Array
-
-
-class Spectrum(NamedTuple):
-  """The eigenvalues of a Hessian and what the homework asks of them."""
-
-  eigenvalues: jax.Array  # [P], ascending
-  signs: Signs  # at the tolerance `rtol`
-  minimal_ratio: jax.Array  # in [0, 1], at rtol 0: the assignment's plain `> 0`
-  minimal_ratio_at_rtol: jax.Array  # in [0, 1], at the tolerance `rtol`
-  rtol: jax.Array
 
 
 def gradient_norm(loss: Callable[[PyTree], jax.Array], params: PyTree) -> jax.Array:
@@ -95,20 +72,6 @@ def hessian(
   chunks = jnp.arange(0, size, chunk)
   matrix, _ = jax.lax.scan(fill, jnp.zeros((size, size), theta.dtype), chunks)
   return jax.lax.scan(symmetrize, matrix, chunks)[0]
-
-
-def hessian_memory_bytes(
-  num_params: int, chunk_size: int = CHUNK_SIZE, dtype: Any = np.float64, *, activations: int = 0
-) -> int:
-  """Returns an estimate of what `hessian` holds at its peak, in bytes.
-
-  (P^2 + 4 C P + (4 C + 4) A) scalars: the matrix; four chunks of C rows; and, for the linearized
-  gradient, four values for each of the A activations, and as many again for each row of a chunk.
-  A = `activations` = N * (sum of the layers' widths) is the number of values that one evaluation
-  of the loss computes; 0 leaves this part out. Eigenvalues need about two further matrices.
-  """
-  scalars = num_params**2 + 4 * chunk_size * num_params + 4 * (chunk_size + 1) * activations
-  return scalars * np.dtype(dtype).itemsize
 
 
 def mlp_hessian(
@@ -287,84 +250,3 @@ def _gram(left: jax.Array, right: jax.Array) -> jax.Array:
   examples = left.shape[-1]
   product = left.reshape(-1, examples) @ right.reshape(-1, examples).T
   return product.reshape(*left.shape[:-1], *right.shape[:-1])
-
-
-def eigenvalues(hessian: jax.Array, *, any_dtype: bool = False) -> jax.Array:
-  """Returns the eigenvalues of a symmetric matrix [..., P, P], ascending, [..., P].
-
-  LAPACK's symmetric solver, of the lower triangle. Outside jit on CPU it is NumPy's, which leaves
-  out the eigenvectors; `jnp.linalg.eigvalsh` computes them and throws them away (twice the time).
-
-  Args:
-    hessian: float64, since in float32 the signs of small eigenvalues are rounding.
-    any_dtype: True takes other types, for those who need no signs.
-
-  Raises:
-    TypeError: the matrix is not float64.
-    ValueError: it is not square.
-  """
-  _require_float64("hessian", hessian, any_dtype)
-  if hessian.ndim < 2 or hessian.shape[-1] != hessian.shape[-2]:
-    raise ValueError(f"hessian: got shape {hessian.shape}, expected [..., P, P]")
-  if isinstance(hessian, jax.core.Tracer) or jax.default_backend() != "cpu":
-    return jnp.linalg.eigvalsh(hessian, symmetrize_input=False)
-  return jnp.asarray(np.linalg.eigvalsh(np.asarray(hessian)))
-
-
-def count_signs(
-  eigenvalues: jax.Array, rtol: float = ZERO_RTOL, *, any_dtype: bool = False
-) -> Signs:
-  """Returns how many eigenvalues [..., P] are > t, within [-t, t], < -t; t = rtol max|lambda|.
-
-  Raises:
-    TypeError: the eigenvalues are not float64, and not `any_dtype`.
-    ValueError: `rtol` is negative.
-  """
-  _require_float64("eigenvalues", eigenvalues, any_dtype)
-  if rtol < 0:
-    raise ValueError(f"rtol: got {rtol}, expected at least 0")
-  tolerance = rtol * jnp.max(jnp.abs(eigenvalues), axis=-1, keepdims=True)
-  positive = jnp.sum(eigenvalues > tolerance, axis=-1)
-  negative = jnp.sum(eigenvalues < -tolerance, axis=-1)
-  return Signs(positive, eigenvalues.shape[-1] - positive - negative, negative)
-
-
-def minimal_ratio(
-  eigenvalues: jax.Array, rtol: float = 0.0, *, any_dtype: bool = False
-) -> jax.Array:
-  """Returns the fraction, in [0, 1], of the eigenvalues [..., P] that are > rtol max|lambda|.
-
-  rtol 0 is the assignment's definition. At exactly flat directions (dead ReLU units, the scaling
-  symmetry of each ReLU unit) it counts the signs of rounding errors: give both, and the counts.
-
-  Raises:
-    TypeError: the eigenvalues are not float64, and not `any_dtype`.
-    ValueError: `rtol` is negative.
-  """
-  return count_signs(eigenvalues, rtol, any_dtype=any_dtype).positive / eigenvalues.shape[-1]
-
-
-def spectrum(hessian: jax.Array, rtol: float = ZERO_RTOL, *, any_dtype: bool = False) -> Spectrum:
-  """Returns eigenvalues, counts of signs and both minimal ratios of a symmetric matrix [P, P].
-
-  Raises:
-    TypeError: the matrix is not float64, and not `any_dtype`.
-    ValueError: it is not square, or `rtol` is negative.
-  """
-  values = eigenvalues(hessian, any_dtype=any_dtype)
-  return Spectrum(
-    eigenvalues=values,
-    signs=count_signs(values, rtol, any_dtype=any_dtype),
-    minimal_ratio=minimal_ratio(values, any_dtype=any_dtype),
-    minimal_ratio_at_rtol=minimal_ratio(values, rtol, any_dtype=any_dtype),
-    rtol=jnp.asarray(rtol),
-  )
-
-
-def _require_float64(name: str, array: jax.Array, any_dtype: bool) -> None:
-  if array.dtype != np.float64 and not any_dtype:
-    raise TypeError(
-      f"{name}: got {array.dtype}, expected float64, since the signs of small eigenvalues would be"
-      f" rounding; set jax.config.update('jax_enable_x64', True) before making any array, or pass"
-      f" any_dtype=True"
-    )

@@ -1,7 +1,4 @@
-"""The monitor that makes runs resumable: progress, metrics.jsonl, checkpoints, signals.
-
-A checkpoint is one file: a magic line, the SHA-256 of the rest, msgpack. Nothing is ever unpickled.
-"""
+"""The monitor that makes runs resumable: progress, metrics.jsonl, checkpoints, signals."""
 
 import contextlib
 import hashlib
@@ -17,21 +14,15 @@ import jax
 from flax import serialization
 from tqdm import tqdm
 
-from hw1_jax import distributed
-from hw1_jax.monitoring import Chunk, Monitor, NonFiniteError, State
-from hw1_jax.runs import (
-  RunError,
-  RunFolder,
-  cannot_write,
-  damaged,
-  jsonable,
-  read_json,
-  write_bytes,
-)
+from hw1_jax.errors import RunError
+from hw1_jax.loops import Chunk, Monitor, NonFiniteError, State
+from hw1_jax.runs.checkpoint import discard_checkpoints, pack_checkpoint, restore, unpack_checkpoint
+from hw1_jax.runs.files import cannot_write, damaged, jsonable, read_json, write_bytes
+from hw1_jax.runs.folder import RunFolder
+from hw1_jax.runs.processes import agree, from_writer, is_writer
 
 CHECKPOINT_SECONDS = 20.0  # at most this much work is done twice after a kill; our choice
 LOG_SECONDS = 30.0  # between progress lines where there is no terminal
-_MAGIC = b"hw1_jax checkpoint 2\n"
 
 
 class Interrupted(Exception):
@@ -40,36 +31,6 @@ class Interrupted(Exception):
   def __init__(self, signum: int):
     super().__init__(signal.Signals(signum).name)
     self.code = 128 + signum
-
-
-def pack_checkpoint(content: dict[str, Any]) -> bytes:
-  """Returns a checkpoint file's bytes: a magic line, the SHA-256 of the rest, msgpack."""
-  payload = serialization.msgpack_serialize(content)
-  return _MAGIC + hashlib.sha256(payload).digest() + payload
-
-
-def unpack_checkpoint(raw: bytes) -> dict[str, Any]:
-  """Returns the content of a checkpoint file; ValueError when it is damaged or foreign."""
-  start = len(_MAGIC) + 32
-  if raw[: len(_MAGIC)] != _MAGIC:
-    raise ValueError("not a checkpoint of this program")
-  if hashlib.sha256(raw[start:]).digest() != raw[len(_MAGIC) : start]:
-    raise ValueError("its checksum does not match")
-  return serialization.msgpack_restore(raw[start:])
-
-
-def restore(target: Any, saved: Any) -> Any:
-  """Returns `saved` in the structure of `target`; entries of a dict may have come since."""
-  if isinstance(target, dict):
-    return {k: restore(target[k], v) if k in target else v for k, v in saved.items()}
-  return serialization.from_state_dict(target, saved)
-
-
-def discard_checkpoints(folder: RunFolder) -> None:
-  """Removes the checkpoints of a finished run; where that fails they do no harm."""
-  for name in ("checkpoint.msgpack", "checkpoint.previous.msgpack"):
-    with contextlib.suppress(OSError):
-      (folder.path / name).unlink(missing_ok=True)
 
 
 class RunMonitor(Monitor):
@@ -89,7 +50,7 @@ class RunMonitor(Monitor):
     self._metrics_bytes, self._metrics_digest = 0, hashlib.sha256()
     self._run: dict[str, Any] = {}
     self._keep = False  # whether checkpoint.msgpack is good, so that the next one may displace it
-    self._take_up(distributed.from_writer(self._latest))
+    self._take_up(from_writer(self._latest))
 
   @property
   def seconds(self) -> float:
@@ -154,7 +115,7 @@ class RunMonitor(Monitor):
   def save(self) -> None:
     """Writes the checkpoint; the one before stays as checkpoint.previous.msgpack."""
     self.last_save = time.monotonic()
-    if not distributed.is_writer():
+    if not is_writer():
       return
     content = {
       "loops": self.loops,
@@ -195,7 +156,7 @@ class RunMonitor(Monitor):
       initial=done,
       desc=f"{self.title}: {name}",
       unit=f" {unit}",
-      disable=None if distributed.is_writer() else True,
+      disable=None if is_writer() else True,
       leave=False,
       dynamic_ncols=True,
     )
@@ -210,7 +171,7 @@ class RunMonitor(Monitor):
           raise NonFiniteError(error)
         self._log(name, first, done, total, unit, begun)
         due = time.monotonic() - self.last_save >= self.interval
-        signum = distributed.agree(self.signum)
+        signum = agree(self.signum)
         if finished or due or signum:
           tree = serialization.to_state_dict(jax.device_get(state))
           self.loops[name] = {"state": tree, "done": done, "finished": finished}
@@ -228,11 +189,11 @@ class RunMonitor(Monitor):
 
   def discard(self) -> None:
     """Removes the checkpoints of a finished run; its results stand."""
-    if distributed.is_writer():
+    if is_writer():
       discard_checkpoints(self.folder)
 
   def _append(self, records: list[dict]) -> None:
-    if not distributed.is_writer():
+    if not is_writer():
       return
     lines = "".join(json.dumps(jsonable(record)) + "\n" for record in records).encode()
     try:
@@ -253,7 +214,7 @@ class RunMonitor(Monitor):
 
   def say(self, text: str) -> None:
     """Prints one line of progress on stderr; of several processes the writer alone does."""
-    if not distributed.is_writer():
+    if not is_writer():
       return
     with contextlib.suppress(OSError):  # a full disk or a reader that has gone must not end the run
       print(f"{self.title}: {text}", file=sys.stderr, flush=True)

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from hw1_jax import data, losses, models
+from hw1_jax import data, models
+from hw1_jax.training import losses
 
 
 def in_batches(

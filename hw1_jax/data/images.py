@@ -1,0 +1,129 @@
+"""Image sets of 28 x 28 pixels: uint8 arrays, loaded by name."""
+
+import dataclasses
+import functools
+import hashlib
+import os
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hw1_jax.data.files import NUM_CLASSES, _load_files, _quiet
+from hw1_jax.errors import DataError
+
+IMAGE_SETS = ("digits", "mnist", "fashion_mnist", "kmnist")
+IMAGE_SIZE = 28  # height and width of every set in IMAGE_SETS
+
+
+# Image sets.
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ImageData:
+  """A training and a test set of images, in NumPy arrays."""
+
+  train_images: np.ndarray  # uint8 [N, H, W, C], 0 to 255
+  train_labels: np.ndarray  # int32 [N], 0 to num_classes - 1
+  test_images: np.ndarray
+  test_labels: np.ndarray
+  num_classes: int
+  name: str
+
+  @functools.cached_property
+  def checksum(self) -> str:
+    """The SHA-256 (hex) of the four arrays' bytes, in the order of the fields."""
+    digest = hashlib.sha256()
+    for array in (self.train_images, self.train_labels, self.test_images, self.test_labels):
+      digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def load_images(
+  name: str,
+  *,
+  data_dir: str | os.PathLike | None = None,
+  manual_dir: str | os.PathLike | None = None,
+  show_progress: bool = False,
+) -> ImageData:
+  """Returns the image set `name`, one of IMAGE_SETS; images [N, 28, 28, 1].
+
+  "digits" ships with scikit-learn and needs no file. The others are four files, whose addresses,
+  sizes and SHA-256 sums the TFDS registry knows; each is checked at every load.
+
+  Args:
+    name: of the image set.
+    data_dir: the files are kept in `data_dir`/downloads/`name` under their own names, so the next
+      call needs no network (and that folder can serve as a `manual_dir`). Default: TFDS's,
+      ~/tensorflow_datasets or $TFDS_DATA_DIR.
+    manual_dir: a folder with the four original files; nothing is downloaded or written then.
+    show_progress: TFDS's progress bars while downloading, on stderr.
+
+  Raises:
+    DataError: an unknown name; a file missing, truncated, altered or malformed; no network; a
+      folder that cannot be written.
+  """
+  if name not in IMAGE_SETS:
+    raise DataError(f"--dataset: got {name!r}, expected one of {', '.join(IMAGE_SETS)}")
+  if name == "digits":
+    return _load_digits()
+  with _quiet():
+    arrays = _load_files(name, data_dir, manual_dir, show_progress)
+  train_images, train_labels, test_images, test_labels = arrays
+  return ImageData(
+    train_images=train_images[..., None],
+    train_labels=train_labels.astype(np.int32),
+    test_images=test_images[..., None],
+    test_labels=test_labels.astype(np.int32),
+    num_classes=NUM_CLASSES,
+    name=name,
+  )
+
+
+def _load_digits() -> ImageData:
+  """Returns scikit-learn's 1,797 real digits, 8 x 8 of 0..16, as 28 x 28 of 0..255.
+
+  Each pixel becomes 3 x 3 pixels inside a margin of 2, and v becomes round(255 v / 16): exact, so
+  that the sum of bytes is the same everywhere. Split: ordered by class (stable), every fifth
+  digit is a test digit; 1,437 and 360, each class within one of a fifth. Both keep scikit-learn's
+  order, in which the classes are mixed.
+  """
+  from sklearn.datasets import load_digits  # 1 s, and only this set needs it
+
+  digits = load_digits()
+  pixels = np.round(digits.images * 255 / 16).astype(np.uint8)
+  images = np.pad(pixels.repeat(3, axis=1).repeat(3, axis=2), ((0, 0), (2, 2), (2, 2)))[..., None]
+  labels = digits.target.astype(np.int32)
+  is_test = np.zeros(len(labels), bool)
+  is_test[np.argsort(labels, kind="stable")[::5]] = True
+  train, test = ~is_test, is_test
+  return ImageData(images[train], labels[train], images[test], labels[test], NUM_CLASSES, "digits")
+
+
+def subset(data: ImageData, num_train: int | None, num_test: int | None) -> ImageData:
+  """Returns the first `num_train` and `num_test` examples; None keeps all. DataError if too many.
+
+  The arrays are views of `data`'s.
+  """
+  for flag, number, labels in (
+    ("--train_examples", num_train, data.train_labels),
+    ("--test_examples", num_test, data.test_labels),
+  ):
+    if number is not None and not 1 <= number <= len(labels):
+      raise DataError(f"{flag}: got {number}, expected 1 to {len(labels)} for {data.name}")
+  return dataclasses.replace(
+    data,
+    train_images=data.train_images[:num_train],
+    train_labels=data.train_labels[:num_train],
+    test_images=data.test_images[:num_test],
+    test_labels=data.test_labels[:num_test],
+  )
+
+
+def as_float(images: Any, dtype: Any = jnp.float32) -> jax.Array:
+  """Returns uint8 images divided by 255, in [0, 1] and `dtype`; to be called inside jit.
+
+  PyTorch's `ToTensor`, without a shift by mean and deviation: neither report mentions one.
+  """
+  return jnp.asarray(images).astype(dtype) / 255

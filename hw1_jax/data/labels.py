@@ -1,0 +1,32 @@
+"""Random labels."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from hw1_jax import rng
+from hw1_jax.errors import DataError
+
+
+def corrupt_labels(key: jax.Array, labels: Any, num_classes: int, fraction: float) -> jax.Array:
+  """Returns int32 labels [N]; round(fraction N) random ones are drawn uniformly from all classes.
+
+  A drawn label may be the true one, so fraction 1 leaves about 1/num_classes in agreement (Zhang
+  et al. 2017, "random labels"). With one key, the examples drawn for a fraction are among those
+  drawn for a larger one. Draws are the same with and without x64. Raises DataError for a fraction
+  outside [0, 1] or no classes.
+  """
+  if not 0 <= fraction <= 1:
+    raise DataError(f"fraction: got {fraction}, expected 0 to 1")
+  if num_classes < 1:
+    raise DataError(f"num_classes: got {num_classes}, expected at least 1")
+  labels = jnp.asarray(labels, jnp.int32)
+  (num_examples,) = labels.shape
+  rank = jax.random.permutation(
+    rng.stream(key, "corrupted examples"), jnp.arange(num_examples, dtype=jnp.int32)
+  )
+  draws = jax.random.randint(
+    rng.stream(key, "corrupted labels"), labels.shape, 0, num_classes, dtype=jnp.int32
+  )
+  return jnp.where(rank < round(fraction * num_examples), draws, labels)

@@ -1,0 +1,1 @@
+"""Report: from run folders to figures and one page."""

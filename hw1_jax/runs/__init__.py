@@ -1,0 +1,1 @@
+"""Runs: from a command line to a finished run folder, and back."""

@@ -1,0 +1,29 @@
+"""What the command line needs to know of an experiment."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from hw1_jax.runs.memory import Need
+from hw1_jax.runs.settings import Settings
+from hw1_jax.summary import Summary
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+  """What `main` needs to know of an experiment script."""
+
+  name: str
+  doc: str  # the script's docstring, shown by --help
+  config: type[Settings]
+  result: type  # NamedTuple of arrays
+  run: Callable[..., Any]  # (config, monitor), or (config, images, monitor) with a data set
+  summarize: Callable[[Any, Any], Summary]
+  draw: Callable[[Any, Any], dict[str, Any]]
+  x64: bool = False
+  memory_need: Callable[[Any], Need] | None = None  # of what is large; None: nothing
+
+  @property
+  def uses_images(self) -> bool:
+    """Whether the experiment trains on an image set, --dataset."""
+    return any(field.name == "dataset" for field in dataclasses.fields(self.config))

@@ -1,0 +1,35 @@
+"""Training: losses, optimizers, steps, epochs; on minibatches of images or full batch."""
+
+from hw1_jax.training import evaluation, full_batch, losses, optimizers
+from hw1_jax.training.epoch import epoch_batches, make_epoch
+from hw1_jax.training.minibatch import (
+  ImageResult,
+  ImageTraining,
+  map_epochs,
+  map_evaluate,
+  split_epochs,
+  train_family,
+  train_images,
+)
+from hw1_jax.training.state import TrainState, init_state
+from hw1_jax.training.step import Gradients, make_gradients
+
+__all__ = [
+  "Gradients",
+  "ImageResult",
+  "ImageTraining",
+  "TrainState",
+  "epoch_batches",
+  "evaluation",
+  "full_batch",
+  "init_state",
+  "losses",
+  "make_epoch",
+  "make_gradients",
+  "map_epochs",
+  "map_evaluate",
+  "optimizers",
+  "split_epochs",
+  "train_family",
+  "train_images",
+]

@@ -1,0 +1,98 @@
+"""One epoch of one training on images, as one scan."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from hw1_jax import pytrees, rng
+from hw1_jax.training.state import PyTree, TrainState
+from hw1_jax.training.step import Gradients
+
+
+def epoch_batches(
+  key: jax.Array, num_examples: int, batch_size: int
+) -> tuple[jax.Array, jax.Array]:
+  """Returns (indices int32 [S, B], weights float32 [S, B]) of one shuffled epoch.
+
+  Every example comes once. The last batch is short where B does not divide N, as PyTorch's
+  loaders have it; it is filled up with example 0 at weight 0.
+  """
+  num_steps = -(-num_examples // batch_size)
+  order = jax.random.permutation(key, jnp.arange(num_examples, dtype=jnp.int32))
+  padding = num_steps * batch_size - num_examples
+  indices = jnp.concatenate([order, jnp.zeros(padding, jnp.int32)])
+  weights = (jnp.arange(num_steps * batch_size) < num_examples).astype(jnp.float32)
+  return indices.reshape(num_steps, batch_size), weights.reshape(num_steps, batch_size)
+
+
+def make_epoch(
+  gradients: Gradients,
+  optimizer: optax.GradientTransformation,
+  batch_size: int,
+  *,
+  snapshot_interval: int | None = None,
+  gradient_norm: bool = False,
+) -> Callable[..., tuple[TrainState, dict[str, jax.Array]]]:
+  """Returns `(images, labels, state, key) -> (state, info)`: one epoch of one training.
+
+  `info` holds "loss" and "accuracy", the running means over the epoch's examples, each measured
+  before its step's update. With `gradient_norm` also "gradient_norm", the mean over steps of the
+  2-norm of the minibatch gradient. With `snapshot_interval`, "snapshots" [K, P] holds the
+  ravelled parameters after every that many steps of the epoch and after its last step.
+  """
+
+  def epoch(
+    images: jax.Array, labels: jax.Array, state: TrainState, key: jax.Array
+  ) -> tuple[TrainState, dict[str, jax.Array]]:
+    num_examples = images.shape[0]
+    key = jax.random.fold_in(key, state.epoch)
+    indices, weights = epoch_batches(rng.stream(key, "shuffle"), num_examples, batch_size)
+    num_steps = indices.shape[0]
+    step_keys = jax.random.split(rng.stream(key, "dropout"), num_steps)
+
+    def step(
+      carry: tuple[PyTree, PyTree, dict[str, jax.Array]], batch: tuple[jax.Array, ...]
+    ) -> tuple[tuple[PyTree, PyTree, dict[str, jax.Array]], None]:
+      params, opt_state, totals = carry
+      rows, mask, step_key = batch
+      sums, gradient = gradients(params, images[rows], labels[rows], mask, step_key)
+      if gradient_norm:
+        sums = {**sums, "gradient_norm": pytrees.norm(gradient)}
+      totals = jax.tree.map(jnp.add, totals, sums)
+      updates, opt_state = optimizer.update(gradient, opt_state, params)
+      return (optax.apply_updates(params, updates), opt_state, totals), None
+
+    names = ("loss", "accuracy", "gradient_norm") if gradient_norm else ("loss", "accuracy")
+    totals = {name: jnp.float32(0) for name in names}
+    carry = (state.params, state.opt_state, totals)
+    batches = (indices, weights, step_keys)
+    snapshots = []
+    if snapshot_interval:
+      whole = num_steps // snapshot_interval
+      split = whole * snapshot_interval
+
+      def segment(carry: Any, part: Any) -> tuple[Any, jax.Array]:
+        carry, _ = jax.lax.scan(step, carry, part)
+        return carry, pytrees.ravel(carry[0])[0]
+
+      grouped = jax.tree.map(
+        lambda a: a[:split].reshape(whole, snapshot_interval, *a.shape[1:]), batches
+      )
+      carry, vectors = jax.lax.scan(segment, carry, grouped)
+      snapshots.append(vectors)
+      batches = jax.tree.map(lambda a: a[split:], batches)
+    if batches[0].shape[0]:
+      carry, _ = jax.lax.scan(step, carry, batches)
+      if snapshot_interval:
+        snapshots.append(pytrees.ravel(carry[0])[0][None])
+    params, opt_state, totals = carry
+    counts = {"loss": num_examples, "accuracy": num_examples, "gradient_norm": num_steps}
+    info = {name: total / counts[name] for name, total in totals.items()}
+    if snapshots:
+      info["snapshots"] = jnp.concatenate(snapshots)
+    return TrainState(params, opt_state, state.epoch + 1), info
+
+  return epoch
