@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 import pytest
-from tiny import TINY, experiment, tiny_config
+from tiny import NAMES, experiment, tiny_config
 
 from hw1_jax.runs.files import read_json
 from hw1_jax.runs.flags import run_flags
@@ -122,7 +122,7 @@ def test_devices_of_one_cpu_process_do_not_share_batches(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(set(TINY) - {"optimization_path"}))
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"optimization_path"}))
 def test_every_experiment_gives_the_same_bits_on_two_processes(name, tmp_path):
   check_two_by_two(name, tmp_path)
 

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from tiny import TINY, experiment, tiny_config
+from tiny import NAMES, experiment, tiny_config
 
 from hw1_jax import data
 from hw1_jax.errors import SettingError
@@ -34,9 +34,13 @@ def run_tiny(name):
   return entry.run(config, Monitor())
 
 
-def test_the_nine_experiments_are_there():
-  names = {path.stem for path in (ROOT / "experiments").glob("*.py")} - {"__init__"}
-  assert names == set(TINY)
+def test_every_package_is_in_the_registry_and_every_entry_has_a_package():
+  packages = {path.parent.name for path in (ROOT / "experiments").glob("*/run.py")}
+  assert sorted(packages) == sorted(NAMES)
+  for name in NAMES:
+    assert experiment(name).name == name
+    files = {path.name for path in (ROOT / "experiments" / name).glob("*.py")}
+    assert {"__init__.py", "__main__.py", "run.py", "findings.py", "figures.py"} <= files
 
 
 @pytest.mark.parametrize(
@@ -71,7 +75,7 @@ def test_quick_overlays_need_no_download():
     assert ("--dataset=digits" in path.read_text().splitlines()) == entry.uses_images
 
 
-@pytest.mark.parametrize("name", sorted(TINY))
+@pytest.mark.parametrize("name", NAMES)
 def test_a_tiny_run_twice_gives_equal_bits_and_can_be_shown(name, tmp_path):
   entry, config = experiment(name), tiny_config(name)
   with jax.enable_x64(entry.x64):
@@ -124,7 +128,7 @@ def runs_differ(first, second):
   return False
 
 
-@pytest.mark.parametrize("name", sorted(TINY))
+@pytest.mark.parametrize("name", NAMES)
 def test_bad_settings_are_setting_errors(name):
   config = experiment(name).config
   for field, value in (("seed", -1), ("num_runs", 0), ("num_epochs", 0)):
@@ -136,7 +140,7 @@ class Killed(BaseException):
   """Stands for a SIGKILL right after a checkpoint."""
 
 
-@pytest.mark.parametrize("name", sorted(TINY))
+@pytest.mark.parametrize("name", NAMES)
 def test_a_killed_run_goes_on_to_the_same_bits(name, tmp_path, monkeypatch):
   """The same result.npz and metrics.jsonl, whether or not a run was killed twice on its way."""
   entry, config = experiment(name), tiny_config(name)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib
-import pathlib
 
 import jax
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 from absl import flags
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tiny import NAMES
 from toy import command
 
 from hw1_jax import data
@@ -18,11 +18,6 @@ from hw1_jax.runs.flags import define_flags, parse_config
 from hw1_jax.runs.folder import RunFolder
 from hw1_jax.runs.settings import field_types, scalar_type
 
-NAMES = sorted(
-  path.stem
-  for path in (pathlib.Path(__file__).resolve().parent.parent / "experiments").glob("*.py")
-  if path.stem != "__init__"
-)
 VALUES = st.one_of(
   st.text(max_size=20),
   st.integers(-(10**30), 10**30).map(str),

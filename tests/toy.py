@@ -12,7 +12,7 @@ import numpy as np
 from hw1_jax.loops import Chunk
 from hw1_jax.runs.experiment import Experiment
 from hw1_jax.runs.main import main
-from hw1_jax.runs.settings import Settings, setting
+from hw1_jax.runs.settings import ImageSettings, Settings, setting
 from hw1_jax.summary import Number, Summary
 
 
@@ -24,10 +24,8 @@ class Config(Settings):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ImageConfig(Config):
-  dataset: str = setting("mnist", "image set")
-  train_examples: int | None = setting(None, "training examples", minimum=1)
-  test_examples: int | None = setting(None, "test examples", minimum=1)
+class ImageConfig(ImageSettings, Config):
+  pass
 
 
 class Result(NamedTuple):

@@ -1,10 +1,22 @@
-"""The registry of the assignment: its parts and questions, in order, and who answers them."""
+"""The registry of experiments: the assignment's parts and questions, claims and reported numbers.
 
+All of it stands in experiments/assignment.toml; this module reads it.
+"""
+
+import functools
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-REGISTRY = Path(__file__).parents[2] / "experiments" / "assignment.toml"
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+PACKAGE = Path(__file__).resolve().parents[1]
+# Beside the package in a checkout; inside it, as hw1_jax.experiments, where it is installed.
+EXPERIMENTS = next(
+  (path for path in (PACKAGE.parent / "experiments", PACKAGE / "experiments") if path.is_dir()),
+  PACKAGE / "experiments",
+)
 
 
 class Topic(NamedTuple):
@@ -12,9 +24,12 @@ class Topic(NamedTuple):
 
   number: str
   title: str
+  short: str  # title for tables
   experiment: str
   question: str  # what the assignment asks, in our words
   profiles: tuple[str, ...]  # the reports that have the section
+  claims: Mapping[str, str] = NOTHING  # id -> text, "{...}" to be filled in
+  reported: Mapping[str, Mapping[str, Any]] = NOTHING  # report -> name -> values, and "source"
 
 
 class Bonus(NamedTuple):
@@ -34,9 +49,10 @@ class Part(NamedTuple):
   bonus: Bonus | None
 
 
+@functools.cache
 def read_assignment() -> tuple[Part, ...]:
   """Returns the assignment's parts, in its order."""
-  parts = tomllib.loads(REGISTRY.read_text(encoding="utf-8"))["part"]
+  text = (EXPERIMENTS / "assignment.toml").read_text(encoding="utf-8")
   return tuple(
     Part(
       part["number"],
@@ -44,5 +60,18 @@ def read_assignment() -> tuple[Part, ...]:
       tuple(Topic(**topic) for topic in part["topic"]),
       Bonus(**part["bonus"]) if "bonus" in part else None,
     )
-    for part in parts
+    for part in tomllib.loads(text)["part"]
   )
+
+
+def topics() -> tuple[Topic, ...]:
+  """Returns all sections, in the assignment's order: one an experiment."""
+  return tuple(topic for part in read_assignment() for topic in part.topics)
+
+
+def topic_of(experiment: str) -> Topic:
+  """Returns the section that an experiment answers; KeyError without an entry in the registry."""
+  for topic in topics():
+    if topic.experiment == experiment:
+      return topic
+  raise KeyError(f"experiments/assignment.toml: no entry for {experiment!r}; add one")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hw1_jax.runs.memory import Need
-from hw1_jax.runs.settings import Settings
+from hw1_jax.runs.settings import ImageSettings, Settings
 from hw1_jax.summary import Summary
 
 
@@ -26,4 +26,4 @@ class Experiment:
   @property
   def uses_images(self) -> bool:
     """Whether the experiment trains on an image set, --dataset."""
-    return any(field.name == "dataset" for field in dataclasses.fields(self.config))
+    return issubclass(self.config, ImageSettings)

@@ -15,6 +15,7 @@ import typing
 from collections.abc import Sequence
 from typing import Any
 
+from hw1_jax import data
 from hw1_jax.errors import SettingError
 
 
@@ -52,14 +53,6 @@ def setting(
   )
 
 
-# Shared by all experiments: which report's printed numbers and claims stand beside ours.
-REPORT: Any = setting("long", "whose numbers and claims to judge", choices=("long", "short"))
-# Of the experiments with large batches.
-SPLIT_BATCHES: Any = setting(
-  False, "all devices share every minibatch of one training after the other; on CPU with processes"
-)
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
   """Base of every experiment's Config; checks each field against its annotation and bounds."""
@@ -78,6 +71,15 @@ class Settings:
     """Raises SettingError for the field `name` unless `condition` holds."""
     if not condition:
       raise SettingError(name, getattr(self, name), expected)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageSettings(Settings):
+  """Settings of an experiment on images: the data set that `main` loads for it, and how much."""
+
+  dataset: str = setting("mnist", "the image set", choices=data.IMAGE_SETS)
+  train_examples: int | None = setting(None, "train on the first so many; none: all", minimum=1)
+  test_examples: int | None = setting(None, "test on the first so many; none: all", minimum=1)
 
 
 def field_types(cls: type) -> dict[str, Any]:

@@ -1,94 +1,19 @@
-"""1.2.2 Gradient norm during training: how it and the loss fall together.
+"""Our numbers beside the reported ones, the judged claims, the sentences."""
 
-A network is fitted to a target function, full batch; at every epoch (one step) the 2-norm of the
-gradient of the loss over all parameters is recorded beside the loss, before the update.
-
-    F=experiments/flags/long_report
-    python -m experiments.gradient_norm --flagfile=$F/gradient_norm.flags
-
-Source: assignment 1-2, "observe gradient norm during training"; long report 1.2.2, short report.
-Cost: 6 seconds on 2 CPU cores with the long report's settings and 8 runs.
-"""
-
-import dataclasses
-from typing import NamedTuple
-
-import jax.numpy as jnp
 import numpy as np
-from matplotlib.figure import Figure
 
-from hw1_jax import data, models, rng
-from hw1_jax.loops import Monitor
 from hw1_jax.report import figures
-from hw1_jax.runs.experiment import Experiment
-from hw1_jax.runs.main import main
-from hw1_jax.runs.settings import REPORT, Settings, setting
+from hw1_jax.report.assignment import topic_of
 from hw1_jax.summary import Claim, Number, Summary, claim, rank_correlation, spread
-from hw1_jax.training import full_batch, losses, optimizers
 
+from .run import Config, Result
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Settings):
-  """Settings; the defaults are the long report's."""
+TOPIC = topic_of("gradient_norm")
 
-  widths: str = setting("500", "hidden widths", pattern=models.WIDTHS)
-  activation: str = setting("relu", "between layers", choices=tuple(models.ACTIVATIONS))
-  target: str = setting("sinc", "function to fit", choices=tuple(data.TARGETS))
-  num_points: int = setting(300, "training points in [-1, 1]", minimum=3, maximum=100_000)
-  optimizer: str = setting("adam", "PyTorch's", choices=optimizers.NAMES)
-  learning_rate: float = setting(1e-3, "step size", above=0, maximum=100)
-  weight_decay: float = setting(1e-4, "L2 term added to the gradient", minimum=0, maximum=100)
-  num_epochs: int = setting(2500, "the most epochs", minimum=1, maximum=10_000_000)
-  loss_below: float = setting(1e-3, "stop rule: the loss is below this; 0: no stop", minimum=0)
-  change_below: float = setting(1e-5, "stop rule: the last two changes are below", minimum=0)
-  num_runs: int = setting(8, "repetitions", minimum=1, maximum=10_000)
-  report: str = REPORT
-
-
-class Result(NamedTuple):
-  """M runs, E epochs (the longest run's), P parameters."""
-
-  loss: np.ndarray  # [M, E] float32 MSE; column k-1 is epoch k, before its update; NaN: ended
-  gradient_norm: np.ndarray  # [M, E] float32, of the loss without the L2 term, over all parameters
-  stop_epoch: np.ndarray  # [M] int, epochs trained
-  converged: np.ndarray  # [M] bool, the stop rule was met
-  initial_params: np.ndarray  # [M, P] float32
-  final_params: np.ndarray  # [M, P] float32
-
-
-def run(config: Config, monitor: Monitor) -> Result:
-  """Returns M trainings with loss and gradient norm at every epoch."""
-  keys = rng.member_keys(config.seed, config.num_runs)
-  model = models.MLP((*models.parse_widths(config.widths), 1), config.activation, batch_last=True)
-  forward, start = models.ravelled(model, rng.streams(keys, "init"), (1, 1))
-  x, y = data.function_data(config.target, config.num_points)
-  fitted = full_batch.fit(
-    monitor,
-    config.target,
-    lambda params, x, y: losses.mse(forward(params, x), y),
-    start,
-    [jnp.stack([values] * config.num_runs) for values in (x, y)],
-    optimizers.make_optimizer(config.optimizer, config.learning_rate, config.weight_decay),
-    num_epochs=config.num_epochs,
-    rule=full_batch.StopRule(config.loss_below, config.change_below),
-    measure=full_batch.loss_and_gradient_norm,
-  )
-  longest = int(fitted.epochs.max())
-  return Result(
-    loss=fitted.history["loss"][:, :longest],
-    gradient_norm=fitted.history["gradient_norm"][:, :longest],
-    stop_epoch=np.asarray(fitted.epochs),
-    converged=np.asarray(fitted.converged),
-    initial_params=np.asarray(start),
-    final_params=np.asarray(fitted.params),
-  )
-
-
-# What the long report prints in 1.2.2: epoch -> value.
-REPORTED_NORM = {100: 0.0428, 200: 0.0316, 300: 0.0209, 400: 0.0122, 500: 0.0079, 600: 0.0057,
-                 700: 0.0048, 800: 0.0042, 900: 0.0039}  # fmt: skip
-REPORTED_LOSS = {100: 0.0518, 200: 0.0310, 300: 0.0158, 400: 0.0092, 500: 0.0066}
-REPORTED_STOP = {"epoch": 1800, "loss": 0.0009995186, "norm": 0.005702}
+_PRINTED = TOPIC.reported["long"]
+REPORTED_NORM = dict(zip(_PRINTED["norm_epoch"], _PRINTED["norm"]))  # epoch -> value
+REPORTED_LOSS = dict(zip(_PRINTED["loss_epoch"], _PRINTED["loss"]))
+REPORTED_STOP = _PRINTED["stop"]
 
 
 def at(values: np.ndarray, epoch: int) -> np.ndarray:
@@ -198,9 +123,7 @@ def judge_claims(config: Config, result: Result) -> list[Claim]:
     claims.append(
       claim(
         "L-1.2.2a",
-        "The gradient norm falls drastically until about epoch 200, rises slightly near 900, dips "
-        "again near 1000 (our reading: it falls faster an epoch before 200 than from 200 to 800, "
-        "and its median over epochs 880-920 exceeds those around 800 and 1000 by at least 5 %).",
+        TOPIC.claims["L-1.2.2a"],
         (early > late)
         & (smoothed(norms, 900) > 1.05 * smoothed(norms, 800))
         & (smoothed(norms, 900) > 1.05 * smoothed(norms, 1000)),
@@ -212,9 +135,7 @@ def judge_claims(config: Config, result: Result) -> list[Claim]:
     claims.append(
       claim(
         "L-1.2.2b",
-        "The loss falls drastically until about epoch 400, then levels off (our reading: it falls "
-        "faster an epoch before 400 than from 400 to 1000, and by less than a third of its first "
-        "value after 400).",
+        TOPIC.claims["L-1.2.2b"],
         (early > late) & (at(loss, 400) < loss[:, 0] / 3),
         f"Relative fall an epoch {spread(early)} before 400 and {spread(late)} from 400 to 1000; "
         f"loss at 400 over the first loss: {spread(at(loss, 400) / loss[:, 0])}.",
@@ -225,8 +146,7 @@ def judge_claims(config: Config, result: Result) -> list[Claim]:
     claims.append(
       claim(
         "S-1.2.2",
-        "The gradient norm falls rapidly until epoch 100, slowly after (our reading: its relative "
-        "fall an epoch is larger before 100 than from 100 to 400).",
+        TOPIC.claims["S-1.2.2"],
         early > late,
         f"Relative fall an epoch {spread(early)} before 100 and {spread(late)} from 100 to 400.",
       )
@@ -237,29 +157,3 @@ def judge_claims(config: Config, result: Result) -> list[Claim]:
 def smoothed(values: np.ndarray, epoch: int) -> np.ndarray:
   """Returns each run's median over the 41 epochs around `epoch`, [M]."""
   return np.median(values[:, epoch - 21 : epoch + 20], axis=1)
-
-
-def draw(config: Config, result: Result) -> dict[str, Figure]:
-  """Returns one figure: gradient norm above, loss below, against the epoch."""
-  figure, (top, bottom) = figures.canvas(1, 2, height=2.9)
-  epochs = np.arange(1, result.loss.shape[1] + 1)
-  for ax, values, name, told in (
-    (top, result.gradient_norm, "gradient norm", REPORTED_NORM),
-    (bottom, result.loss, "loss (MSE)", REPORTED_LOSS),
-  ):
-    for m in range(len(values)):
-      ax.plot(epochs, values[m], color="#999999", linewidth=0.4, alpha=0.6, rasterized=True,
-              label="single runs" if m == 0 else None)  # fmt: skip
-    figures.curves(ax, epochs, values, f"median and range of {len(values)} runs", 0)
-    if config.report == "long":
-      figures.reported(ax, list(told), list(told.values()))
-    figures.label(ax, "epoch (one step each)", name, yscale="log")
-  top.set_title(f"{data.TARGET_LABELS[config.target]}, 1-{config.widths}-1", fontsize=10.5,
-                loc="left")  # fmt: skip
-  return {"gradient_norm": figures.legend(figure)}
-
-
-EXPERIMENT = Experiment("gradient_norm", __doc__, Config, Result, run, summarize, draw)
-
-if __name__ == "__main__":
-  main(EXPERIMENT)

@@ -1,0 +1,30 @@
+"""The figures."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from hw1_jax import data
+from hw1_jax.report import figures
+
+from .findings import REPORTED_LOSS, REPORTED_NORM
+from .run import Config, Result
+
+
+def draw(config: Config, result: Result) -> dict[str, Figure]:
+  """Returns one figure: gradient norm above, loss below, against the epoch."""
+  figure, (top, bottom) = figures.canvas(1, 2, height=2.9)
+  epochs = np.arange(1, result.loss.shape[1] + 1)
+  for ax, values, name, told in (
+    (top, result.gradient_norm, "gradient norm", REPORTED_NORM),
+    (bottom, result.loss, "loss (MSE)", REPORTED_LOSS),
+  ):
+    for m in range(len(values)):
+      ax.plot(epochs, values[m], color="#999999", linewidth=0.4, alpha=0.6, rasterized=True,
+              label="single runs" if m == 0 else None)  # fmt: skip
+    figures.curves(ax, epochs, values, f"median and range of {len(values)} runs", 0)
+    if config.report == "long":
+      figures.reported(ax, list(told), list(told.values()))
+    figures.label(ax, "epoch (one step each)", name, yscale="log")
+  top.set_title(f"{data.TARGET_LABELS[config.target]}, 1-{config.widths}-1", fontsize=10.5,
+                loc="left")  # fmt: skip
+  return {"gradient_norm": figures.legend(figure)}

@@ -1,0 +1,144 @@
+"""Settings, result, and the computation."""
+
+import dataclasses
+import itertools
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from hw1_jax import analysis, data, models, pytrees, rng, training
+from hw1_jax.loops import Monitor
+from hw1_jax.runs.settings import setting
+from hw1_jax.training import optimizers
+
+from .. import settings as shared
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(shared.ImageSettings):
+  """Settings; the defaults are the long report's."""
+
+  widths: str = shared.widths("500-50")
+  activation: str = shared.activation()
+  learning_rate: float = shared.learning_rate(4e-4)
+  weight_decay: float = shared.weight_decay(1e-4)
+  batch_size: int = shared.batch_size(1000, "examples a step; notebook")
+  num_epochs: int = shared.num_epochs(45)
+  snapshot_epochs: int | None = setting(3, "keep the weights after every that many epochs",
+                                        minimum=1)  # fmt: skip
+  snapshot_steps: int | None = setting(
+    None, "keep them after every that many steps of an epoch and at its end instead", minimum=1
+  )
+  num_runs: int = shared.num_runs(8)
+  split_batches: bool = shared.split_batches()
+
+  def __post_init__(self) -> None:
+    super().__post_init__()
+    given = (self.snapshot_epochs is not None) + (self.snapshot_steps is not None)
+    self.require(given == 1, "snapshot_steps", "either this or --snapshot_epochs; none is none")
+    if self.snapshot_epochs is not None:
+      most = self.num_epochs
+      self.require(self.snapshot_epochs <= most, "snapshot_epochs", f"at most {most} epochs")
+
+
+NUM_WEIGHTS = 8  # single weights to follow; our choice: as many lines as can be told apart
+
+
+class Result(NamedTuple):
+  """M runs, S snapshots a run, E epochs, L layers; projections unit: the weights'."""
+
+  snapshot_epoch: np.ndarray  # [S] int, the epoch that the snapshot ends or lies in, from 1
+  snapshot_step: np.ndarray  # [S] int, steps done at the snapshot
+  coordinates_model: np.ndarray  # [M, S, 2] float64, PCA of all weights
+  coordinates_layer1: np.ndarray  # [M, S, 2] float64, PCA of the first layer's weights and biases
+  explained_model: np.ndarray  # [2] fractions of the variance
+  explained_layer1: np.ndarray  # [2]
+  start_distance: np.ndarray  # [M, M] float64 between the runs' initial weights, 2-norm
+  end_distance: np.ndarray  # [M, M] float64 between their last weights
+  travelled: np.ndarray  # [M] float64 from initial to last weights
+  weight_index: np.ndarray  # [8] int, places in the ravelled parameter vector
+  weights: np.ndarray  # [M, S + 1, 8] float32 at the start and at the snapshots
+  layer_norm: np.ndarray  # [M, S + 1, L] float64 2-norm of a layer's weights and biases
+  train_loss: np.ndarray  # [M, E] nats, running mean over the epoch
+  train_accuracy: np.ndarray  # [M, E] in [0, 1], running mean over the epoch
+  test_loss: np.ndarray  # [M, E] nats, after the epoch
+  test_accuracy: np.ndarray  # [M, E] in [0, 1]
+
+
+def snapshot_times(config: Config, num_examples: int) -> tuple[np.ndarray, np.ndarray]:
+  """Returns (epoch [S], steps done [S]) of the snapshots that `training.train_images` keeps."""
+  num_steps = -(-num_examples // config.batch_size)  # an epoch
+  within = np.array([num_steps])
+  epochs = np.arange(1, config.num_epochs + 1)
+  if config.snapshot_steps:
+    within = np.union1d(np.arange(config.snapshot_steps, num_steps, config.snapshot_steps), within)
+  else:
+    epochs = epochs[epochs % (config.snapshot_epochs or 1) == 0]
+  steps = (epochs[:, None] - 1) * num_steps + within
+  return np.repeat(epochs, len(within)), steps.ravel()
+
+
+def distances(points: np.ndarray) -> np.ndarray:
+  """Returns the 2-norms [M, M] between rows of [M, P]."""
+  return np.stack([np.linalg.norm(points - row, axis=1, ord=2) for row in points])
+
+
+def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
+  """Returns all runs and the projections of their snapshots."""
+  model = models.MLP((*models.parse_widths(config.widths), images.num_classes), config.activation)
+  task = training.ImageTraining(
+    model,
+    optimizers.make_optimizer(config.optimizer, config.learning_rate, config.weight_decay),
+    config.batch_size,
+    config.num_epochs,
+    snapshot_epochs=config.snapshot_epochs,
+    snapshot_steps=config.snapshot_steps,
+    split_batches=config.split_batches,
+  )
+  keys = rng.member_keys(config.seed, config.num_runs)
+  trained = training.train_images(monitor, "train", task, images, keys)
+  start, end = (
+    np.asarray(jax.vmap(lambda tree: pytrees.ravel(tree)[0])(tree), np.float64)
+    for tree in (trained.initial_params, trained.params)
+  )
+  snapshots = trained.snapshots
+  assert snapshots is not None  # Config sees to it
+  epochs, steps = snapshot_times(config, len(images.train_labels))
+
+  sizes = [pytrees.size(pytrees.member(layer, 0)) for layer in trained.params.values()]
+  borders = np.cumsum([0, *sizes])  # the vector holds layer after layer
+  num_runs, num_parameters = start.shape
+  choice = jax.random.choice(
+    rng.stream(jax.random.key(config.seed), "followed weights"), num_parameters,
+    (min(NUM_WEIGHTS, num_parameters),), replace=False
+  )  # fmt: skip
+  index = np.sort(np.asarray(choice))
+  norms = np.stack(
+    [
+      np.linalg.norm(
+        np.concatenate([start[:, None, a:b], snapshots[:, :, a:b]], axis=1, dtype=np.float64),
+        axis=2,
+      )
+      for a, b in itertools.pairwise(borders)
+    ],
+    axis=2,
+  )
+  flat = snapshots.reshape(-1, num_parameters)
+  whole, layer1 = analysis.pca(flat), analysis.pca(flat[:, : borders[1]])
+  shape = (num_runs, len(steps), 2)
+  return Result(
+    epochs,
+    steps,
+    whole.coordinates.reshape(shape),
+    layer1.coordinates.reshape(shape),
+    whole.explained,
+    layer1.explained,
+    distances(start),
+    distances(end),
+    np.linalg.norm(end - start, axis=1),
+    index,
+    np.concatenate([start[:, None, index], snapshots[:, :, index]], axis=1, dtype=np.float32),
+    norms,
+    **{name: trained.history[name] for name in Result._fields[-4:]},
+  )

@@ -1,0 +1,92 @@
+"""Settings, result, and the computation."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from flax import linen as nn
+
+from hw1_jax import data, devices, models, rng, training
+from hw1_jax.loops import Monitor
+from hw1_jax.runs.settings import setting
+from hw1_jax.training import evaluation, optimizers
+
+from .. import settings as shared
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(shared.ImageSettings):
+  """Settings; the defaults are the long report's."""
+
+  fraction: float = setting(1.0, "of the training labels drawn at random", minimum=0, maximum=1)
+  model: str = setting("mlp", "--widths or --architecture", choices=("mlp", "cnn"))
+  widths: str = shared.widths("500", "hidden widths, of the MLP")
+  architecture: str = shared.architectures("16k4p-32k4p/500")
+  learning_rate: float = shared.learning_rate(1e-4)
+  weight_decay: float = shared.weight_decay(0.0)
+  batch_size: int = shared.batch_size(600, "examples a step; our choice: 1.1.2's")
+  num_epochs: int = shared.num_epochs(1000)
+  num_runs: int = shared.num_runs(3, "repetitions, each with its own labels and initial weights")
+  convolution: str = shared.convolution()
+  split_batches: bool = shared.split_batches()
+
+  def __post_init__(self) -> None:
+    super().__post_init__()
+    self.require_fitting_images("architecture")
+
+
+class Result(NamedTuple):
+  """M runs, N training examples, E epochs; losses in nats, accuracies in [0, 1]."""
+
+  num_parameters: np.ndarray  # [] int
+  random_labels: np.ndarray  # [M, N] uint8, what each run trained on
+  agreement: np.ndarray  # [M] fraction of the random labels that are the true ones
+  train_loss: np.ndarray  # [M, E] on the random labels, running mean over the epoch
+  train_accuracy: np.ndarray  # [M, E] on the random labels, running mean over the epoch
+  test_loss: np.ndarray  # [M, E] on the true labels, exact, after the epoch
+  test_accuracy: np.ndarray  # [M, E] on the true labels, exact, after the epoch
+  exact_train_loss: np.ndarray  # [M] on the random labels, after the last epoch
+  exact_train_accuracy: np.ndarray  # [M] on the random labels, after the last epoch
+
+
+def make_model(config: Config, num_classes: int) -> nn.Module:
+  """Returns the network that --model chooses."""
+  if config.model == "cnn":
+    return models.parse_cnn(
+      config.architecture, num_classes=num_classes, convolution=config.convolution
+    )
+  return models.MLP((*models.parse_widths(config.widths), num_classes))
+
+
+def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
+  """Returns all trainings, each on its own random labels."""
+  keys = rng.member_keys(config.seed, config.num_runs)
+  labels = jax.vmap(
+    lambda key: data.corrupt_labels(
+      rng.stream(key, "labels"), images.train_labels, images.num_classes, config.fraction
+    )
+  )(keys)
+  model = make_model(config, images.num_classes)
+  optimizer = optimizers.make_optimizer(config.optimizer, config.learning_rate, config.weight_decay)
+  task = training.ImageTraining(
+    model,
+    optimizer,
+    config.batch_size,
+    config.num_epochs,
+    split_batches=config.split_batches,
+  )
+  trained = training.train_images(
+    monitor, "random labels", task, images, keys, train_labels=np.asarray(labels)
+  )
+  evaluate = devices.map_members(evaluation.make_evaluate(model), num_shared=1)
+  exact = evaluate(images.train_images, labels, trained.params)
+  shape = (1, *images.train_images.shape[1:])
+  return Result(
+    num_parameters=np.asarray(models.count_parameters(model, shape)),
+    random_labels=np.asarray(labels, np.uint8),
+    agreement=np.mean(np.asarray(labels) == images.train_labels, axis=1),
+    exact_train_loss=np.asarray(exact["loss"]),
+    exact_train_accuracy=np.asarray(exact["accuracy"]),
+    **trained.history,
+  )

@@ -1,0 +1,109 @@
+"""The settings that experiments share: each declared once, with bounds, help and source.
+
+A function here returns a field of a Config; its argument is the experiment's own default:
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Config(FunctionSettings):
+      learning_rate: float = learning_rate(1e-3)
+"""
+
+import dataclasses
+from typing import Any
+
+from hw1_jax import data, models
+from hw1_jax.runs.settings import ImageSettings as RunImageSettings
+from hw1_jax.runs.settings import Settings, setting
+from hw1_jax.training import optimizers
+
+
+def widths(default: Any, help: str = "hidden widths of the MLP") -> Any:
+  """Returns the field of an MLP's hidden widths, or of several MLPs'."""
+  return setting(default, help, pattern=models.WIDTHS, unique=True)
+
+
+def architectures(default: Any, help: str = "the CNN") -> Any:
+  """Returns the field of a CNN, or of several; see `require_fitting_images`."""
+  return setting(default, help, pattern=models.CONVOLUTIONS, unique=True)
+
+
+def activation(default: str = "relu") -> Any:
+  """Returns the field of the activation between layers."""
+  return setting(default, "between layers", choices=tuple(models.ACTIVATIONS))
+
+
+def learning_rate(default: Any, help: str = "step size of the optimizer") -> Any:
+  """Returns the field of one or several step sizes."""
+  return setting(default, help, above=0, maximum=100)
+
+
+def weight_decay(default: Any, help: str = "L2 term added to the gradient, PyTorch's way") -> Any:
+  """Returns the field of one or several L2 terms."""
+  return setting(default, help, minimum=0, maximum=100)
+
+
+def batch_size(default: Any, help: str = "examples a step") -> Any:
+  """Returns the field of one or several batch sizes."""
+  return setting(default, help, minimum=1, maximum=1_000_000)
+
+
+def num_epochs(default: Any, help: str = "epochs") -> Any:
+  """Returns the field of one or several lengths."""
+  return setting(default, help, minimum=1, maximum=10_000_000)
+
+
+def num_runs(default: int, help: str = "repetitions, each from its own initial weights") -> Any:
+  """Returns the field of the number of independent runs."""
+  return setting(default, help, minimum=1, maximum=10_000)
+
+
+def convolution() -> Any:
+  """Returns the field of the form of convolutions: a matter of speed only."""
+  help = "form of the convolutions; auto: matmul on CPU, lax elsewhere"
+  return setting("auto", help, choices=models.CONVOLUTION_FORMS)
+
+
+def split_batches() -> Any:
+  """Returns the field of how devices share the work, for experiments with large batches."""
+  help = "all devices share every minibatch of one training after the other; on CPU with processes"
+  return setting(False, help)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingSettings(Settings):
+  """What every experiment that trains has."""
+
+  optimizer: str = setting("adam", "PyTorch's", choices=optimizers.NAMES)
+  report: str = setting("long", "whose numbers and claims to judge", choices=("long", "short"))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FunctionSettings(TrainingSettings):
+  """Full-batch training on a function: evenly spaced points, until a stop rule holds."""
+
+  activation: str = activation()
+  num_points: int = setting(300, "training points in [-1, 1]", minimum=3, maximum=100_000)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StoppedSettings(FunctionSettings):
+  """Training until the stop rule of the long report's notebooks holds (`StopRule`)."""
+
+  loss_below: float = setting(1e-3, "stop rule: the loss is below this; 0: no stop", minimum=0)
+  change_below: float = setting(1e-5, "stop rule: the last two changes are below", minimum=0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageSettings(TrainingSettings, RunImageSettings):
+  """Training on minibatches of an image set."""
+
+  def require_fitting_images(self, name: str) -> None:
+    """Raises an error for the CNNs of field `name` unless their convolutions fit the images."""
+    specs = getattr(self, name)
+    for spec in (specs,) if isinstance(specs, str) else specs:
+      size = models.smallest_image(models.parse_cnn(spec))
+      self.require(
+        size <= data.IMAGE_SIZE,
+        name,
+        f"convolutions for images of {data.IMAGE_SIZE} x {data.IMAGE_SIZE}; {spec} needs at least "
+        f"{size} x {size}, so use fewer layers, smaller kernels or less pooling",
+      )

@@ -1,0 +1,49 @@
+"""The figures."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from hw1_jax.report import figures
+from hw1_jax.summary import at_end
+
+from .findings import names_of, reported
+from .run import Config, Result
+
+
+def draw(config: Config, result: Result) -> dict[str, Figure]:
+  """Returns training loss and accuracy over epochs, and the test accuracies."""
+  drawn = {}
+  names = names_of(config)
+  elsewhere = "reported" if config.dataset == "mnist" else "reported on MNIST"
+  epochs = np.arange(1, config.num_epochs + 1)
+  for figure_name, field, factor, axis in (
+    ("training_loss", "train_loss", 1, "training loss, running mean (nats)"),
+    ("training_accuracy", "train_accuracy", 100, "training accuracy, running mean (%)"),
+  ):
+    figure, (ax,) = figures.canvas()
+    for i, spec in enumerate(config.architectures):
+      values = factor * getattr(result, field)[i]
+      figures.curves(ax, epochs, values, f"{names[i]} ({spec})", i, points=True)
+    for i, name in enumerate(names):  # after the curves: the second column of the legend
+      told = reported(config, field, i)
+      if told is not None:
+        figures.reported_line(ax, told, f"{name}: {elsewhere}, at the end", i)
+    figures.label(ax, "epoch", axis, config.dataset, yscale="log" if factor == 1 else "linear")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    drawn[figure_name] = figures.legend(figure, columns=2)
+
+  figure, (ax,) = figures.canvas()
+  for i, values in enumerate(at_end(result, "test_accuracy")):
+    x = i + np.linspace(-0.15, 0.15, len(values) + 2)[1:-1]  # in order, so that none hides another
+    ax.plot(x, values, linestyle="none", markersize=6, alpha=0.8, **figures.marker(i))
+    told = reported(config, "test_accuracy", i)
+    if told is not None:
+      figures.reported(ax, i + 0.3, told, elsewhere)
+  figures.label(ax, "", "test accuracy (%)", f"{config.dataset}: a filled point is a run")
+  labels = zip(names, config.architectures, result.num_parameters)
+  ticks = [f"{name}\n{spec}\n{int(count):,} parameters" for name, spec, count in labels]
+  ax.set_xticks(range(len(names)), ticks, fontsize=8)
+  ax.set_xlim(-0.5, len(names) - 0.5)
+  drawn["test_accuracy"] = figures.legend(figure)
+  return drawn

@@ -1,0 +1,155 @@
+"""Our numbers beside the reported ones, the judged claims, the sentences."""
+
+import numpy as np
+
+from hw1_jax.report.assignment import topic_of
+from hw1_jax.summary import Claim, Number, Summary, at_end, claim, spread
+
+from .run import Config, Result
+
+TOPIC = topic_of("train_on_task")
+
+# What is measured at the end of training: words and unit, by field of Result.
+MEASURED = {
+  "train_accuracy": ("training accuracy, running", "%"),
+  "exact_train_accuracy": ("training accuracy, exact", "%"),
+  "test_accuracy": ("test accuracy", "%"),
+  "train_loss": ("training loss, running", "nats"),
+  "exact_train_loss": ("training loss, exact", "nats"),
+  "test_loss": ("test loss", "nats"),
+}
+
+
+def names_of(config: Config) -> list[str]:
+  """Returns the reports' names of the models: CNN-1, CNN-2, ..."""
+  return [f"CNN-{i + 1}" for i in range(len(config.architectures))]
+
+
+def reported(config: Config, field: str, i: int) -> float | None:
+  """Returns the report's number for model i; None where it prints none."""
+  values = TOPIC.reported[config.report].get(field, ())
+  return values[i] if i < len(values) else None
+
+
+def said(config: Config, result: Result, field: str) -> str:
+  """Returns 'CNN-1 98.6 (98.5 to 98.7); ...': a quantity at the end, of every model."""
+  digits = 4 if field.endswith("accuracy") else 3
+  parts = zip(names_of(config), at_end(result, field))
+  return "; ".join(f"{name} {spread(values, digits)}" for name, values in parts)
+
+
+def summarize(config: Config, result: Result) -> Summary:
+  """Returns losses and accuracies at the end beside the reported ones, and the claims."""
+  elsewhere = "" if config.dataset == "mnist" else "reported on MNIST"
+  numbers, ends, epochs = [], [], []
+  for i, (name, spec) in enumerate(zip(names_of(config), config.architectures)):
+    count = int(result.num_parameters[i])
+    numbers.append(
+      Number(f"{name}: parameters", (count,), "", reported(config, "num_parameters", i), spec)
+    )
+    for field, (words, unit) in MEASURED.items():
+      told = reported(config, field, i)
+      note = "" if told is None else elsewhere
+      numbers.append(Number(f"{name}: {words}", tuple(at_end(result, field)[i]), unit, told, note))
+    for m in range(config.num_runs):
+      who = {"model": name, "architecture": spec, "run": m}
+      final = {field: float(at_end(result, field)[i, m]) for field in MEASURED}
+      ends.append({**who, "parameters": count, **final})
+      epochs += [
+        {**who, "epoch": e + 1, **{field: float(getattr(result, field)[i, m, e])
+                                   for field in Result._fields[1:5]}}
+        for e in range(config.num_epochs)
+      ]  # fmt: skip
+  after = f"after epoch {config.num_epochs} on {config.dataset}"
+  accuracy = said(config, result, "test_accuracy")
+  findings = (
+    f"Test accuracy {after}, in %: {accuracy}.",
+    f"Training loss {after}, exact and without dropout: "
+    f"{said(config, result, 'exact_train_loss')}.",
+    rank_models(config, result),
+    compare_means(config, result),
+    *compare_reported(config, result),
+  )
+  captions = {
+    "training_loss": "Running training loss, median and range over runs; "
+    f"{after}: {said(config, result, 'train_loss')}.",
+    "training_accuracy": "Running training accuracy, median and range over runs; "
+    f"{after}, in %: {said(config, result, 'train_accuracy')}.",
+    "test_accuracy": f"Test accuracy {after}, in %, one point a run: {accuracy}.",
+  }
+  claims = tuple(judge_claims(config, result))
+  return Summary(
+    tuple(numbers), claims, findings, captions, {"test_accuracy": ends, "epochs": epochs}
+  )
+
+
+def rank_models(config: Config, result: Result) -> str:
+  """Returns how often each model has the highest test accuracy, and how far medians lie apart."""
+  test = at_end(result, "test_accuracy")
+  wins = np.bincount(test.argmax(axis=0), minlength=len(test))
+  medians = np.median(test, axis=1)
+  won = ", ".join(f"{name} in {count}" for name, count in zip(names_of(config), wins))
+  return (
+    f"The highest test accuracy of {test.shape[1]} runs is that of {won}; the models' medians lie "
+    f"within {np.ptp(medians):.2f} points."
+  )
+
+
+def compare_means(config: Config, result: Result) -> str:
+  """Returns by how much the running training loss exceeds the exact one."""
+  excess = at_end(result, "train_loss") / at_end(result, "exact_train_loss") - 1
+  parts = (f"{name} {spread(100 * e)} %" for name, e in zip(names_of(config), excess))
+  return (
+    "The running training loss, the mean over an epoch in which the weights move and dropout is "
+    f"on, exceeds the exact one by: {'; '.join(parts)}."
+  )
+
+
+def compare_reported(config: Config, result: Result) -> list[str]:
+  """Returns how far our median test accuracies are from the reported ones; [] without these."""
+  if config.dataset != "mnist":
+    return []
+  medians = np.median(at_end(result, "test_accuracy"), axis=1)
+  told = [reported(config, "test_accuracy", i) for i in range(len(medians))]
+  parts = [
+    f"{name} {ours - theirs:+.2f}"
+    for name, ours, theirs in zip(names_of(config), medians, told)
+    if theirs is not None
+  ]
+  if not parts:
+    return []
+  return [f"Our median test accuracy minus the reported one, in points: {', '.join(parts)}."]
+
+
+def judge_claims(config: Config, result: Result) -> list[Claim]:
+  """Returns the report's claim, judged run by run; none unless there are three models."""
+  if len(config.architectures) != 3:
+    return []
+  test = at_end(result, "test_accuracy")
+  tested = f"Test accuracy in %: {said(config, result, 'test_accuracy')}."
+  if config.report == "short":
+    return [
+      claim(
+        "S-1.1.2",
+        TOPIC.claims["S-1.1.2"],
+        (test[2] > test[0]) & (test[0] > test[1]),
+        tested,
+      )
+    ]
+
+  def third_best(prefix: str) -> np.ndarray:  # [M] bool
+    loss, accuracy = (at_end(result, f"{prefix}_{name}") for name in ("loss", "accuracy"))
+    best_loss = loss[2] < loss[:2].min(axis=0)
+    return best_loss & (accuracy[2] > accuracy[:2].max(axis=0)) & (test[2] > test[:2].max(axis=0))
+
+  return [
+    claim(
+      "L-1.1.2",
+      TOPIC.claims["L-1.1.2"],
+      third_best("exact_train"),
+      f"Training loss: {said(config, result, 'exact_train_loss')}. "
+      f"Training accuracy in %: {said(config, result, 'exact_train_accuracy')}. {tested} "
+      "With the running means of the last epoch, which dropout raises and which the report "
+      f"prints, it is true in {int(third_best('train').sum())} of {config.num_runs} runs.",
+    )
+  ]
