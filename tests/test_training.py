@@ -8,7 +8,7 @@ import pytest
 
 from hw1_jax import data, devices, models, pytrees, rng, training
 from hw1_jax.loops import Monitor, NonFiniteError
-from hw1_jax.training import evaluation, losses, optimizers
+from hw1_jax.training import evaluation, losses, optimizers, rounds
 
 MODEL = models.MLP((8, 10))
 
@@ -179,3 +179,11 @@ def test_evaluation_is_exact_for_every_batch_size(images, batch_size):
   assert float(means["loss"]) == pytest.approx(expected, rel=1e-5)
   hits = logits.argmax(axis=1) == images.test_labels
   assert float(means["accuracy"]) == pytest.approx(hits.mean(), abs=1e-6)
+
+
+def test_a_test_loss_that_is_not_finite_ends_the_run_too():
+  measured = {"test_loss": np.array([1.0, np.nan]), "train_loss": np.array([1.0, 1.0])}
+  rows, epochs = np.array([3, 5]), np.array([0, 0, 0, 7, 0, 8])
+  error = rounds.find_error("t", measured, rows, epochs)
+  assert error == "t, run 5: the test loss is nan at epoch 9"
+  assert rounds.find_error("t", {"test_loss": np.ones(2)}, rows, epochs) is None

@@ -16,7 +16,7 @@ from flax import linen as nn
 
 from hw1_jax import data, devices, models, pytrees, rng
 from hw1_jax.loops import Chunk, Monitor
-from hw1_jax.training import evaluation
+from hw1_jax.training import evaluation, rounds
 from hw1_jax.training.epoch import make_epoch
 from hw1_jax.training.state import PyTree, TrainState, init_state
 from hw1_jax.training.step import make_gradients
@@ -72,7 +72,7 @@ class ImageTraining:
   evaluate_train: bool = False  # evaluate the training set exactly after every epoch, too
   snapshot_epochs: int | None = None  # keep the parameters after every that many epochs
   snapshot_steps: int | None = None  # keep the parameters after every that many steps
-  split_batches: bool = False  # all devices share every minibatch; see parallel.on_all_devices
+  split_batches: bool = False  # all devices share every minibatch; see devices.on_all_devices
 
 
 class ImageResult(NamedTuple):
@@ -111,7 +111,7 @@ def train_images(
     "exact_train_loss" and "exact_train_accuracy", with `gradient_norm` "gradient_norm".
 
   Raises:
-    NonFiniteError: a running loss was NaN or infinite, with run, epoch and value.
+    NonFiniteError: a loss, of training or test, was NaN or infinite, with run, epoch and value.
   """
   input_shape = (1, *images.train_images.shape[1:])
   if initial_params is None:
@@ -134,7 +134,7 @@ def train_images(
 
   def run_round(train: TrainState, rows: np.ndarray) -> tuple[TrainState, dict[str, Any]]:
     """Returns one further epoch of the members `rows` [R]: (states, what is measured of each)."""
-    mine = _take((labels, test_labels, keys), rows)
+    mine = rounds.take((labels, test_labels, keys), rows)
     train, info = run_epochs(train_set, mine[0], train, mine[2])
     measured = {f"train_{key}": info[key] for key in ("loss", "accuracy")}
     if task.gradient_norm:
@@ -150,57 +150,47 @@ def train_images(
     return train, jax.device_get(measured)
 
   def advance(state: dict[str, Any]) -> Chunk:
-    epochs = state["epochs"]  # [M], done by each member
-    order = np.argsort(epochs, kind="stable")[:width]  # those that have done least go on
-    rows = np.sort(order[epochs[order] < task.num_epochs])
-    # A last round with fewer members repeats one of them: the same program, the same values.
-    filled = np.concatenate([rows, np.repeat(rows[-1:], width - len(rows))])
-    train, measured = run_round(_take(state["train"], filled), filled)
-    after = epochs.copy()
+    epochs, after = state["epochs"], state["epochs"].copy()  # [M], done by each member
+    rows, filled = rounds.choose(epochs, width, task.num_epochs)
+    train, measured = run_round(rounds.take(state["train"], filled), filled)
     after[rows] += 1
+    measured, snapshots = split_off_snapshots(train, measured, rows, after, state["snapshots"])
+    history = rounds.record(state["history"], measured, rows, epochs, task.num_epochs)
+    records = [
+      {"phase": name, "epoch": e + 1} | {key: history[key][:, e].tolist() for key in history}
+      for e in range(int(epochs.min()), int(after.min()))
+    ]
+    new_state = {
+      "train": rounds.put(state["train"], filled, train),
+      "epochs": after,
+      "history": history,
+      "snapshots": snapshots,
+    }
+    done, error = int(after.min()), rounds.find_error(name, measured, rows, epochs)
+    return Chunk(new_state, done, done >= task.num_epochs, records, error)
+
+  def split_off_snapshots(
+    train: TrainState,
+    measured: dict[str, Any],
+    rows: np.ndarray,
+    after: np.ndarray,
+    snapshots: dict[str, np.ndarray],
+  ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Returns (what was measured of the members `rows`, all snapshots so far)."""
     due = np.full(len(rows), bool(task.snapshot_steps))
     if task.snapshot_epochs:
       due = after[rows] % task.snapshot_epochs == 0
     if task.snapshot_epochs and due.any():
       measured["snapshots"] = np.asarray(_ravelled_members(train.params))[:, None]
-    vectors, snapshots = measured.pop("snapshots", None), dict(state["snapshots"])
-    for epoch in np.unique(after[rows][due]):
-      blank = np.zeros((num_members, *vectors.shape[1:]), vectors.dtype)
-      kept, these = snapshots.get(str(epoch), blank).copy(), due & (after[rows] == epoch)
-      kept[rows[these]] = vectors[: len(rows)][these]
-      snapshots[str(epoch)] = kept
-    history = {}
-    for key, values in measured.items():
-      blank = np.full((num_members, task.num_epochs), np.nan, values.dtype)
-      history[key] = state["history"].get(key, blank).copy()
-      history[key][rows, epochs[rows]] = values[: len(rows)]
-    records = [
-      {"phase": name, "epoch": e + 1} | {key: history[key][:, e].tolist() for key in history}
-      for e in range(int(epochs.min()), int(after.min()))
-    ]
-    error = None
-    finite = np.isfinite(measured["train_loss"][: len(rows)])
-    if not finite.all():
-      m = int(rows[np.argmin(finite)])
-      value = history["train_loss"][m, epochs[m]]
-      error = f"{name}, run {m}: the training loss is {value} at epoch {after[m]}"
-    new_state = {
-      "train": _put(state["train"], filled, train),
-      "epochs": after,
-      "history": history,
-      "snapshots": snapshots,
-    }
-    done = int(after.min())
-    return Chunk(new_state, done, done >= task.num_epochs, records, error)
+    measured = {key: values[: len(rows)] for key, values in measured.items()}
+    vectors = measured.pop("snapshots", np.zeros(0))
+    return measured, rounds.keep(snapshots, vectors, rows, after, due)
 
   start = jax.device_get(_init_states(initial_params, task.optimizer))
   epochs = np.zeros(num_members, np.int64)
   state: dict[str, Any] = {"train": start, "epochs": epochs, "history": {}, "snapshots": {}}
   state = monitor.loop(name, state, advance, total=task.num_epochs, unit="epochs")
-  snapshots = None
-  if state["snapshots"]:
-    in_order = sorted(state["snapshots"].items(), key=lambda item: int(item[0]))
-    snapshots = np.concatenate([vectors for _, vectors in in_order], axis=1)
+  snapshots = rounds.in_order(state["snapshots"])
   return ImageResult(state["train"].params, initial_params, dict(state["history"]), snapshots)
 
 
@@ -210,28 +200,6 @@ _ravelled_members = jax.jit(jax.vmap(lambda params: pytrees.ravel(params)[0]))
 @functools.partial(jax.jit, static_argnums=1)
 def _init_states(params: PyTree, optimizer: optax.GradientTransformation) -> TrainState:
   return jax.vmap(lambda member: init_state(member, optimizer))(params)
-
-
-def _are_all(rows: np.ndarray, tree: PyTree) -> bool:
-  return np.array_equal(rows, np.arange(jax.tree.leaves(tree)[0].shape[0]))
-
-
-def _take(tree: PyTree, rows: np.ndarray) -> PyTree:
-  """Returns members `rows` [R] of leaves [M, ...]."""
-  return tree if _are_all(rows, tree) else jax.tree.map(lambda leaf: leaf[rows], tree)
-
-
-def _put(tree: PyTree, rows: np.ndarray, new: PyTree) -> PyTree:
-  """Returns leaves [M, ...] with members `rows` [R] replaced by those of `new`."""
-  if _are_all(rows, tree):
-    return new
-
-  def replaced(leaf: Any, part: np.ndarray) -> np.ndarray:
-    leaf = np.array(leaf)
-    leaf[rows] = part
-    return leaf
-
-  return jax.tree.map(replaced, tree, jax.device_get(new))
 
 
 def train_family(
