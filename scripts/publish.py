@@ -7,6 +7,7 @@ Copied are report.html, and for each experiment summary.json, provenance.json, r
 so are the parts of README.md and docs/experiments.md between their two `results` marks.
 """
 
+import collections
 import json
 import math
 import pathlib
@@ -97,36 +98,22 @@ def result_tables(profile: str) -> list[str]:
   return lines
 
 
-def claims_table(profiles: list[str]) -> list[str]:
-  """Returns the short table of README.md: every claim, its verdict, in how many runs it is true."""
-  lines = ["| claim | verdict | true in |", "| --- | --- | --- |"]
-  for profile in profiles:
-    if not profile.endswith("_report"):
-      continue  # a report's settings decide its claims; variants stand in docs/results
-    for name, _ in ORDER:
-      published = read(profile, name)
-      for claim in published[0]["claims"] if published else ():
-        text = claim["text"].partition(" (our reading")[0].rstrip(".").replace("|", "\\|")
-        runs = f"{claim['numbers']['true_in_runs']} of {claim['numbers']['runs']} runs"
-        lines.append(f"| {claim['id']}: {text} | **{claim['verdict']}** | {runs} |")
-  return lines + compared_settings(profiles)
-
-
-def compared_settings(profiles: list[str]) -> list[str]:
-  """Returns how far we are from reported test accuracies, by printed and by notebook's settings."""
-  lines = []
-  for name, title in ORDER:
-    if read("long_notebook", name) is None or "long_notebook" not in profiles:
-      continue
-    for profile, whose in (("long_report", "printed"), ("long_notebook", "notebook's")):
-      summary, _ = read(profile, name)
-      said = next(text for text in summary["findings"] if text.startswith("Our median test acc"))
-      lines.append(f"- {title}, the {whose} settings: {said[0].lower()}{said[1:]}")
-  intro = (
-    "The long report's test accuracies come out with the learning rate of its author's notebook, "
-    "1e-3, and not with the one that it prints, 1e-4:"
-  )
-  return ["", intro, "", *lines] if lines else []
+def questions_table(profiles: list[str]) -> list[str]:
+  """Returns the table of README.md: each question, its verdicts, and the figure that answers it."""
+  lines = ["| | question | what the reports claim of it, judged from our runs | |",
+           "| --- | --- | --- | --- |"]  # fmt: skip
+  for topic in topics():
+    verdicts = collections.Counter(
+      claim["verdict"]
+      for profile in profiles
+      if profile.endswith("_report")  # a report's settings decide; variants stand in docs/results
+      for claim in (read(profile, topic.experiment) or ({"claims": ()},))[0]["claims"]
+    )
+    counted = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))
+    figure = f"docs/results/long_report/{topic.experiment}/figures/{topic.figure}.svg"
+    link = f"[figure]({figure})" if (ROOT / figure).exists() else ""
+    lines.append(f"| {topic.number} | {topic.asks} | {counted or 'nothing'} | {link} |")
+  return lines
 
 
 def outcomes_table(profiles: list[str]) -> list[str]:
@@ -177,7 +164,7 @@ def main(profiles: list[str]) -> None:
   ]
   body = [line for profile in known for line in result_tables(profile)]
   (DOCS / "README.md").write_text("\n".join(intro + body).rstrip() + "\n")
-  replace_between_marks(ROOT / "README.md", claims_table(known))
+  replace_between_marks(ROOT / "README.md", questions_table(known))
   replace_between_marks(ROOT / "docs" / "experiments.md", outcomes_table(known))
 
 

@@ -51,8 +51,9 @@ def test_every_flagfile_builds_its_config(path, monkeypatch):
   name = path.stem
   entry = experiment(name)
   files = [path]
-  if path.parent.name == "quick":
-    files = [FLAGS / "long_report" / path.name, path]
+  below = FLAGS / "long_report" / path.name
+  if path.parent.name == "quick" and below.exists():
+    files = [below, path]
   for chosen in (files, files[:1]):
     values = define_flags(entry)
     values(["x", *[f"--flagfile={file}" for file in chosen]])

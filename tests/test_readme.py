@@ -1,6 +1,5 @@
 """What the README says is so: its example runs, its arrays exist, its links lead somewhere."""
 
-import importlib
 import importlib.util
 import json
 import pathlib
@@ -17,28 +16,41 @@ README = (ROOT / "README.md").read_text()
 EXPERIMENTS = [topic.experiment for topic in topics()]
 
 
-def test_the_python_example_runs():
-  (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+@pytest.mark.parametrize("document", ["README.md", "docs/library.md"])
+def test_the_python_example_runs(document):
+  (example,) = re.findall(r"```python\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
   done = subprocess.run(
     [sys.executable, "-c", example], cwd=ROOT, capture_output=True, text=True, check=False
   )
   assert done.returncode == 0, done.stderr[-2000:]
 
 
+def load_script(name):
+  """Returns scripts/NAME.py as a module."""
+  spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module
+
+
+def test_the_arrays_in_the_docs_are_those_of_the_results():
+  """docs/arrays.md is written by scripts/document.py, and stays so."""
+  assert (ROOT / "docs" / "arrays.md").read_text() == load_script("document").table()
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_array_of_every_result_is_named(name):
-  result = importlib.import_module(f"experiments.{name}").EXPERIMENT.result
-  for field in result._fields:
-    assert f"| `{name}` | `{field}` |" in README or f"| `{name}` | `{field}/...` |" in README
+def test_every_array_of_every_result_says_what_it_is(name):
+  for field, comment in load_script("document").arrays(name):
+    assert comment, f"experiments/{name}/run.py: {field} has no shape and unit beside it"
 
 
-def test_no_array_is_named_that_does_not_exist():
-  for name, field in re.findall(r"^\| `(\w+)` \| `(\w+)(?:/\.\.\.)?` \|", README, re.MULTILINE):
-    assert field in importlib.import_module(f"experiments.{name}").EXPERIMENT.result._fields
+def test_the_readme_is_read_in_a_minute():
+  assert len(README.splitlines()) <= 90
 
 
 DOCUMENTS = ("README.md", "BUILD.md", "docs/results/README.md", "docs/experiments.md",
-             "docs/scaling_out.md", "docs/scaling.md", "docs/adding_an_experiment.md")  # fmt: skip
+             "docs/scaling_out.md", "docs/scaling.md", "docs/adding_an_experiment.md",
+             "docs/library.md", "docs/arrays.md")  # fmt: skip
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -49,14 +61,12 @@ def test_links_lead_to_files(document):
 
 
 def test_the_numbers_are_those_of_the_published_summaries():
-  """The README's claims are rewritten from docs/results by scripts/publish.py, and stay so."""
-  spec = importlib.util.spec_from_file_location("publish", ROOT / "scripts" / "publish.py")
-  publish = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(publish)
+  """The README's table is written from docs/results by scripts/publish.py, and stay so."""
+  publish = load_script("publish")
   _, _, rest = README.partition(publish.START)
   table, _, _ = rest.partition(publish.END)
   profiles = [path.name for path in sorted(publish.DOCS.iterdir()) if path.is_dir()]
-  assert table.strip().splitlines() == publish.claims_table(profiles)
+  assert table.strip().splitlines() == publish.questions_table(profiles)
   outcomes = (ROOT / "docs" / "experiments.md").read_text().partition(publish.START)[2]
   outcomes = outcomes.partition(publish.END)[0].strip().splitlines()
   assert outcomes == publish.outcomes_table(profiles)

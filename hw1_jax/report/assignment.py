@@ -26,6 +26,8 @@ class Topic(NamedTuple):
   title: str
   short: str  # title for tables
   experiment: str
+  asks: str  # the question in one line
+  figure: str  # the one that answers it
   question: str  # what the assignment asks, in our words
   profiles: tuple[str, ...]  # the reports that have the section
   claims: Mapping[str, str] = NOTHING  # id -> text, "{...}" to be filled in
