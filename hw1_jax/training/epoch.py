@@ -69,30 +69,35 @@ def make_epoch(
     totals = {name: jnp.float32(0) for name in names}
     carry = (state.params, state.opt_state, totals)
     batches = (indices, weights, step_keys)
-    snapshots = []
     if snapshot_interval:
-      whole = num_steps // snapshot_interval
-      split = whole * snapshot_interval
-
-      def segment(carry: Any, part: Any) -> tuple[Any, jax.Array]:
-        carry, _ = jax.lax.scan(step, carry, part)
-        return carry, pytrees.ravel(carry[0])[0]
-
-      grouped = jax.tree.map(
-        lambda a: a[:split].reshape(whole, snapshot_interval, *a.shape[1:]), batches
-      )
-      carry, vectors = jax.lax.scan(segment, carry, grouped)
-      snapshots.append(vectors)
-      batches = jax.tree.map(lambda a: a[split:], batches)
-    if batches[0].shape[0]:
-      carry, _ = jax.lax.scan(step, carry, batches)
-      if snapshot_interval:
-        snapshots.append(pytrees.ravel(carry[0])[0][None])
+      carry, snapshots = _scan_with_snapshots(step, carry, batches, snapshot_interval)
+    else:
+      carry, snapshots = jax.lax.scan(step, carry, batches)[0], None
     params, opt_state, totals = carry
     counts = {"loss": num_examples, "accuracy": num_examples, "gradient_norm": num_steps}
     info = {name: total / counts[name] for name, total in totals.items()}
-    if snapshots:
-      info["snapshots"] = jnp.concatenate(snapshots)
+    if snapshots is not None:
+      info["snapshots"] = snapshots
     return TrainState(params, opt_state, state.epoch + 1), info
 
   return epoch
+
+
+def _scan_with_snapshots(
+  step: Callable[..., Any], carry: Any, batches: tuple[jax.Array, ...], interval: int
+) -> tuple[Any, jax.Array]:
+  """Returns (carry, parameters [K, P] after every `interval` steps and after the last one)."""
+  num_steps = batches[0].shape[0]
+  whole = num_steps // interval
+  split = whole * interval
+
+  def segment(carry: Any, part: Any) -> tuple[Any, jax.Array]:
+    carry, _ = jax.lax.scan(step, carry, part)
+    return carry, pytrees.ravel(carry[0])[0]
+
+  grouped = jax.tree.map(lambda a: a[:split].reshape(whole, interval, *a.shape[1:]), batches)
+  carry, snapshots = jax.lax.scan(segment, carry, grouped)
+  if split == num_steps:
+    return carry, snapshots
+  carry, last = segment(carry, jax.tree.map(lambda a: a[split:], batches))
+  return carry, jnp.concatenate([snapshots, last[None]])

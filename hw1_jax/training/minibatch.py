@@ -113,15 +113,64 @@ def train_images(
   Raises:
     NonFiniteError: a loss, of training or test, was NaN or infinite, with run, epoch and value.
   """
-  input_shape = (1, *images.train_images.shape[1:])
   if initial_params is None:
+    input_shape = (1, *images.train_images.shape[1:])
     initial_params = models.init_members(task.model, rng.streams(keys, "init"), input_shape)
   num_members = keys.shape[0]
-  given = images.train_labels if train_labels is None else train_labels
-  num_examples = len(images.train_labels)
-  labels = np.broadcast_to(np.asarray(given), (num_members, num_examples))
-  test_labels = np.broadcast_to(images.test_labels, (num_members, len(images.test_labels)))
   width = 1 if task.split_batches else devices.round_size(num_members)
+  run_round = _make_round(task, images, keys, train_labels, width)
+
+  def advance(state: dict[str, Any]) -> Chunk:
+    epochs, after = state["epochs"], state["epochs"].copy()  # [M], done by each member
+    rows, filled = rounds.choose(epochs, width, task.num_epochs)
+    train, measured = run_round(rounds.take(state["train"], filled), filled)
+    after[rows] += 1
+    due = _due(task, after[rows])
+    if task.snapshot_epochs and due.any():
+      measured["snapshots"] = np.asarray(_ravelled_members(train.params))[:, None]
+    measured = {key: values[: len(rows)] for key, values in measured.items()}
+    vectors = measured.pop("snapshots", np.zeros(0))
+    history = rounds.record(state["history"], measured, rows, epochs, task.num_epochs)
+    records = [
+      {"phase": name, "epoch": e + 1} | {key: history[key][:, e].tolist() for key in history}
+      for e in range(int(epochs.min()), int(after.min()))
+    ]
+    new_state = {
+      "train": rounds.put(state["train"], filled, train),
+      "epochs": after,
+      "history": history,
+      "snapshots": rounds.keep(state["snapshots"], vectors, rows, after, due),
+    }
+    done, error = int(after.min()), rounds.find_error(name, measured, rows, epochs)
+    return Chunk(new_state, done, done >= task.num_epochs, records, error)
+
+  start = jax.device_get(_init_states(initial_params, task.optimizer))
+  epochs = np.zeros(num_members, np.int64)
+  state: dict[str, Any] = {"train": start, "epochs": epochs, "history": {}, "snapshots": {}}
+  state = monitor.loop(name, state, advance, total=task.num_epochs, unit="epochs")
+  snapshots = rounds.in_order(state["snapshots"])
+  return ImageResult(state["train"].params, initial_params, dict(state["history"]), snapshots)
+
+
+def _due(task: ImageTraining, epochs: np.ndarray) -> np.ndarray:
+  """Returns whose parameters are kept after these epochs, bool [R]."""
+  if task.snapshot_epochs:
+    return epochs % task.snapshot_epochs == 0
+  return np.full(len(epochs), bool(task.snapshot_steps))
+
+
+def _make_round(
+  task: ImageTraining,
+  images: data.ImageData,
+  keys: jax.Array,
+  train_labels: np.ndarray | None,
+  width: int,
+) -> Callable[[TrainState, np.ndarray], tuple[TrainState, dict[str, Any]]]:
+  """Returns `(states of members, rows [R]) -> (states, what is measured of each)`: one epoch."""
+  num_members = keys.shape[0]
+  given = images.train_labels if train_labels is None else train_labels
+  labels = np.broadcast_to(np.asarray(given), (num_members, len(images.train_labels)))
+  test_labels = np.broadcast_to(images.test_labels, (num_members, len(images.test_labels)))
   train_set, test_set = devices.share((images.train_images, images.test_images), width)
   run_epochs = (split_epochs if task.split_batches else map_epochs)(
     task.model,
@@ -133,65 +182,19 @@ def train_images(
   evaluate = map_evaluate(task.model)
 
   def run_round(train: TrainState, rows: np.ndarray) -> tuple[TrainState, dict[str, Any]]:
-    """Returns one further epoch of the members `rows` [R]: (states, what is measured of each)."""
     mine = rounds.take((labels, test_labels, keys), rows)
     train, info = run_epochs(train_set, mine[0], train, mine[2])
     measured = {f"train_{key}": info[key] for key in ("loss", "accuracy")}
-    if task.gradient_norm:
-      measured["gradient_norm"] = info["gradient_norm"]
+    measured |= {key: info[key] for key in ("gradient_norm", "snapshots") if key in info}
     evaluations = [("test", test_set, mine[1])]
     if task.evaluate_train:
       evaluations.append(("exact_train", train_set, mine[0]))
     for prefix, inputs, targets in evaluations:
       means = evaluate(inputs, targets, train.params)
       measured |= {f"{prefix}_{key}": value for key, value in means.items()}
-    if task.snapshot_steps:
-      measured["snapshots"] = info["snapshots"]
     return train, jax.device_get(measured)
 
-  def advance(state: dict[str, Any]) -> Chunk:
-    epochs, after = state["epochs"], state["epochs"].copy()  # [M], done by each member
-    rows, filled = rounds.choose(epochs, width, task.num_epochs)
-    train, measured = run_round(rounds.take(state["train"], filled), filled)
-    after[rows] += 1
-    measured, snapshots = split_off_snapshots(train, measured, rows, after, state["snapshots"])
-    history = rounds.record(state["history"], measured, rows, epochs, task.num_epochs)
-    records = [
-      {"phase": name, "epoch": e + 1} | {key: history[key][:, e].tolist() for key in history}
-      for e in range(int(epochs.min()), int(after.min()))
-    ]
-    new_state = {
-      "train": rounds.put(state["train"], filled, train),
-      "epochs": after,
-      "history": history,
-      "snapshots": snapshots,
-    }
-    done, error = int(after.min()), rounds.find_error(name, measured, rows, epochs)
-    return Chunk(new_state, done, done >= task.num_epochs, records, error)
-
-  def split_off_snapshots(
-    train: TrainState,
-    measured: dict[str, Any],
-    rows: np.ndarray,
-    after: np.ndarray,
-    snapshots: dict[str, np.ndarray],
-  ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Returns (what was measured of the members `rows`, all snapshots so far)."""
-    due = np.full(len(rows), bool(task.snapshot_steps))
-    if task.snapshot_epochs:
-      due = after[rows] % task.snapshot_epochs == 0
-    if task.snapshot_epochs and due.any():
-      measured["snapshots"] = np.asarray(_ravelled_members(train.params))[:, None]
-    measured = {key: values[: len(rows)] for key, values in measured.items()}
-    vectors = measured.pop("snapshots", np.zeros(0))
-    return measured, rounds.keep(snapshots, vectors, rows, after, due)
-
-  start = jax.device_get(_init_states(initial_params, task.optimizer))
-  epochs = np.zeros(num_members, np.int64)
-  state: dict[str, Any] = {"train": start, "epochs": epochs, "history": {}, "snapshots": {}}
-  state = monitor.loop(name, state, advance, total=task.num_epochs, unit="epochs")
-  snapshots = rounds.in_order(state["snapshots"])
-  return ImageResult(state["train"].params, initial_params, dict(state["history"]), snapshots)
+  return run_round
 
 
 _ravelled_members = jax.jit(jax.vmap(lambda params: pytrees.ravel(params)[0]))
