@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from hw1_jax.errors import SettingError
+from hw1_jax.errors import UserError
 
 PyTree = Any
 AXIS = "members"
@@ -133,12 +133,15 @@ def on_all_devices(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
   `jax.lax.psum(..., AXIS)`; what is returned must be the same on all of them.
 
   Raises:
-    SettingError: on CPU a process has several devices. One that waits for another holds a thread
+    UserError: on CPU a process has several devices. One that waits for another holds a thread
       that the other one's product may need, and both stop for good; one device a process is safe.
   """
   if jax.default_backend() == "cpu" and jax.local_device_count() > 1:
-    raise SettingError(
-      "split_batches", True, "one CPU device a process: --num_devices=1 and several processes"
+    raise UserError(
+      "split_batches",
+      True,
+      "one CPU device a process",
+      "use num_devices=1 and several processes, or split_batches=false",
     )
   mesh = make_mesh()
   everywhere = NamedSharding(mesh, PartitionSpec())

@@ -1,26 +1,31 @@
-"""What a user can get wrong, as exceptions of one line: what, got, expected, what to do."""
+"""What a user can get wrong, as one exception of one line: what, got, expected, what to do."""
 
 from typing import Any
 
 
-class DataError(ValueError):
-  """Data that cannot be had: what, got, expected and what to do, in one line."""
+class UserError(ValueError):
+  """A mistake of the user, told in one line: `what: got ..., expected ...; remedy`.
+
+  Settings are named without dashes, and in remedies as `name=VALUE`: whoever calls from Python
+  passes arguments. The command line turns these names into flags (`runs.flags.as_flags`).
+
+  Args:
+    what: a setting's name, or what is wrong with which file.
+    got: its value; text stands in the message as it is, anything else by `show`.
+    expected: what would be right; without it the message is `what` and the remedy.
+    remedy: what to do.
+  """
+
+  def __init__(self, what: str, got: Any = None, expected: str = "", remedy: str = ""):
+    got = got if isinstance(got, str) else show(got)
+    text = f"{what}: got {got}, expected {expected}" if expected else what
+    super().__init__(f"{text}; {remedy}" if remedy else text)
+    self.what, self.got, self.expected, self.remedy = what, got, expected, remedy
 
 
-class SettingError(ValueError):
-  """A setting out of its bounds: which flag, what it got, what is expected."""
-
-  def __init__(self, name: str, got: Any, expected: str):
-    super().__init__(f"--{name}: got {_show(got)}, expected {expected}")
-    self.name = name
-
-
-def _show(value: Any) -> str:
+def show(value: Any) -> str:
+  """Returns a value as a message shows it: text in quotes, at most 80 characters."""
   if isinstance(value, list | tuple):
     value = ",".join(str(entry) for entry in value)
   text = repr(value) if isinstance(value, str) else str(value)
   return text if len(text) <= 80 else text[:77] + "..."
-
-
-class RunError(Exception):
-  """A run folder that cannot be used or written: one line with what to do."""

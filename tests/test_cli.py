@@ -146,7 +146,7 @@ def fails(capsys, tmp_path, *flags, code=2):
     ("--loud=perhaps", "loud"),
     ("surplus", "got 'surplus', expected flags only"),
     ("--flagfile=/nowhere/x.flags", "/nowhere/x.flags"),
-    ("--num_devices=0", "--num_devices: got '0'"),
+    ("--num_devices=0", "--num_devices: got 0, expected at least 1 and at most 4096"),
     ("--seed=１２x", "expected a whole number"),
   ],
 )
@@ -160,7 +160,7 @@ def test_wrong_flags_are_one_line_and_exit_2(tmp_path, capsys, flag, message):
 def test_other_settings_in_the_folder_are_refused_by_name(tmp_path, capsys):
   command(tmp_path)
   line = fails(capsys, tmp_path, "--num_epochs=6", "--loud")
-  assert "--num_epochs (there 5, now 6), --loud (there False, now True)" in line
+  assert "got --num_epochs=6 --loud, expected --num_epochs=5 --loud=false" in line
   assert "--overwrite" in line
 
 

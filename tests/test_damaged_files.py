@@ -22,7 +22,7 @@ from toy import Killed, Result, command, make_experiment
 
 from hw1_jax import data
 from hw1_jax.data import files as original_files
-from hw1_jax.errors import RunError
+from hw1_jax.errors import UserError
 from hw1_jax.report.page import build
 from hw1_jax.runs import main
 from hw1_jax.runs.checkpoint import pack_checkpoint, unpack_checkpoint
@@ -288,17 +288,6 @@ def test_a_damaged_provenance_does_not_stop_a_killed_run(folders):
   try_damages(folders, check, folders.killed, "provenance.json")
 
 
-def test_checkpoints_that_know_less_are_used(folders):
-  """Those written before they knew their run and the sum of its metrics."""
-  copy = folders.copy(folders.killed)
-  path = copy / "checkpoint.msgpack"
-  content = unpack_checkpoint(path.read_bytes())
-  del content["run"], content["metrics_sha256"]
-  path.write_bytes(pack_checkpoint(content))
-  assert go_on(copy).lines[0].endswith(f"going on from {path}")
-  assert_same(copy, folders.finished)
-
-
 def test_a_state_of_another_structure_is_one_line(folders):
   class State(NamedTuple):
     total: np.ndarray
@@ -306,7 +295,7 @@ def test_a_state_of_another_structure_is_one_line(folders):
 
   copy = RunFolder(folders.copy(folders.killed))
   monitor = RunMonitor(copy, "toy")
-  with pytest.raises(RunError, match=r"checkpoint\.msgpack is damaged \(.+\); repeat the run"):
+  with pytest.raises(UserError, match=r"checkpoint\.msgpack is damaged \(.+\); repeat the run"):
     monitor.loop("count", State(np.zeros(3), np.zeros(3)), lambda state: None, total=6)
 
 
@@ -344,7 +333,7 @@ def test_a_damaged_result_is_found(folders):
     assert names_the_file(go_on(copy), path)
     assert names_the_file(go_on(copy, "--figures_only"), path)
     assert path.read_bytes() == damaged
-    with contextlib.suppress(RunError):  # without its sum: an error of ours or a Result
+    with contextlib.suppress(UserError):  # without its sum: an error of ours or a Result
       assert isinstance(read_result(path, Result), Result)
 
   try_damages(folders, check, folders.finished, "result.npz")
@@ -409,7 +398,7 @@ def test_the_report_page_says_which_file_is_damaged(folders, name):
 def test_no_result_is_unpickled_or_larger_than_memory(tmp_path, name):
   path = tmp_path / "result.npz"
   path.write_bytes(FOREIGN[name])
-  with pytest.raises(RunError, match=r"result\.npz is damaged \(.+\); repeat"):
+  with pytest.raises(UserError, match=r"result\.npz is damaged \(.+\); repeat"):
     read_result(path, Result)
 
 

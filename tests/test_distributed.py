@@ -15,8 +15,8 @@ from tiny import NAMES, experiment, tiny_config
 
 from hw1_jax.runs.files import read_json
 from hw1_jax.runs.flags import run_flags
-from hw1_jax.runs.folder import RunFolder
 from hw1_jax.runs.main import main
+from hw1_jax.runs.options import Options
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -45,7 +45,7 @@ def start(name, folder, num_processes, num_devices, *flags, under_slurm=False):
   """Starts the processes of one tiny run; returns them."""
   folder.parent.mkdir(parents=True, exist_ok=True)
   flagfile = folder.parent / f"{folder.name}.flags"
-  flagfile.write_bytes(run_flags(experiment(name), tiny_config(name), RunFolder(folder), {}))
+  flagfile.write_bytes(run_flags(experiment(name), tiny_config(name), Options(workdir=folder)))
   common = [sys.executable, "-m", f"experiments.{name}", f"--flagfile={flagfile}"]
   common += [f"--num_devices={num_devices}", *flags]
   if under_slurm:

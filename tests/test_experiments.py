@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from tiny import NAMES, experiment, tiny_config
 
 from hw1_jax import data
-from hw1_jax.errors import SettingError
+from hw1_jax.errors import UserError
 from hw1_jax.loops import Monitor
+from hw1_jax.runs import flags
 from hw1_jax.runs.files import read_result, write_json, write_result
-from hw1_jax.runs.flags import define_flags, parse_config
 from hw1_jax.runs.folder import RunFolder
 from hw1_jax.runs.monitor import RunMonitor
 from hw1_jax.summary import FAILS, HOLDS, UNDECIDED
@@ -55,12 +55,9 @@ def test_every_flagfile_builds_its_config(path, monkeypatch):
   if path.parent.name == "quick" and below.exists():
     files = [below, path]
   for chosen in (files, files[:1]):
-    values = define_flags(entry)
-    values(["x", *[f"--flagfile={file}" for file in chosen]])
-    options = values.flag_values_dict()
-    config = parse_config(entry, options)
+    config, options = flags.parse(entry, ["x", *[f"--flagfile={file}" for file in chosen]])
     assert isinstance(config, entry.config)
-    assert options["workdir"] == f"results/{chosen[-1].parent.name}/{name}"
+    assert options.workdir == pathlib.Path("results", chosen[-1].parent.name, name)
     expected = "short" if chosen[-1].parent.name == "short_report" else "long"
     assert config.report == expected
 
@@ -133,7 +130,7 @@ def runs_differ(first, second):
 def test_bad_settings_are_setting_errors(name):
   config = experiment(name).config
   for field, value in (("seed", -1), ("num_runs", 0), ("num_epochs", 0)):
-    with pytest.raises(SettingError, match=f"--{field}"):
+    with pytest.raises(UserError, match=f"^{field}: "):
       config(**{field: value})
 
 

@@ -6,15 +6,14 @@ import importlib
 import jax
 import numpy as np
 import pytest
-from absl import flags
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny import NAMES
 from toy import command
 
 from hw1_jax import data
-from hw1_jax.errors import DataError, SettingError
-from hw1_jax.runs.flags import define_flags, parse_config
+from hw1_jax.errors import UserError
+from hw1_jax.runs import flags
 from hw1_jax.runs.folder import RunFolder
 from hw1_jax.runs.settings import field_types, scalar_type
 
@@ -33,12 +32,10 @@ def test_any_text_behind_a_flag_is_a_config_or_one_line(name, data):
   experiment = importlib.import_module(f"experiments.{name}").EXPERIMENT
   fields = [field.name for field in dataclasses.fields(experiment.config)]
   chosen = data.draw(st.lists(st.tuples(st.sampled_from(fields), VALUES), max_size=3))
-  values = define_flags(experiment)
   config, message = None, ""
   try:
-    values(["x", *[f"--{field}={value}" for field, value in chosen]])
-    config = parse_config(experiment, values.flag_values_dict())
-  except (SettingError, flags.Error) as error:
+    config, _ = flags.parse(experiment, ["x", *[f"--{f}={value}" for f, value in chosen]])
+  except (UserError, UnicodeError) as error:
     message = " ".join(str(error).split())
   if config is None:
     assert 0 < len(message) < 400
@@ -69,7 +66,7 @@ def no_run(monkeypatch, tmp_path):
            "jax_persistent_cache_min_compile_time_secs")  # fmt: skip
   before = {name: getattr(jax.config, name) for name in names}
 
-  def hold(self, config, *, overwrite, new):
+  def hold(self, config, *, overwrite):
     raise Started
 
   def initialize(*args, **options):
@@ -77,7 +74,7 @@ def no_run(monkeypatch, tmp_path):
 
   def load_images(name, **options):
     if name != "digits":
-      raise DataError("no network here")
+      raise UserError("no network here")
     images, labels = np.zeros((5, 28, 28, 1), np.uint8), np.zeros(5, np.int32)
     return data.ImageData(images, labels, images, labels, 10, name)
 

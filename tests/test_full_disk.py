@@ -19,7 +19,7 @@ import pytest
 from tiny import experiment, tiny_flags
 from toy import Killed, command, make_experiment
 
-from hw1_jax.errors import RunError
+from hw1_jax.errors import UserError
 from hw1_jax.report import page as report_page
 from hw1_jax.runs import files, main, monitor
 from hw1_jax.runs import folder as run_folder
@@ -256,7 +256,10 @@ def test_a_file_that_may_not_grow(tmp_path, whole, size):
     outcome = command(TOY, f"--workdir={folder}", "--checkpoint_seconds=0")
   assert outcome.code == 2
   assert "cannot write" in outcome.lines[-1]
-  assert "File too large; free some space or choose another --workdir" in outcome.lines[-1]
+  assert (
+    "File too large; free some space or choose another folder, --workdir=FOLDER"
+    in outcome.lines[-1]
+  )
   had_checkpoint = bool(list(folder.glob("checkpoint*")))
   outcome = command(TOY, f"--workdir={folder}")
   assert ("going on from" in "".join(outcome.lines)) == had_checkpoint
@@ -326,7 +329,7 @@ def test_a_file_system_that_has_become_read_only(mount, whole):
   outcome = command(TOY, f"--workdir={folder}")
   assert outcome.code == 2
   (line,) = outcome.lines
-  assert "Read-only file system; choose a --workdir that you may write to" in line
+  assert "Read-only file system; choose a folder that you may write to, --workdir=FOLDER" in line
   mount("remount,rw")
   outcome = command(TOY, f"--workdir={folder}")
   assert "going on from" in outcome.lines[0]
@@ -373,7 +376,7 @@ def test_a_full_disk_under_stderr_does_not_end_the_run(tmp_path, whole):
 
   def full_from_3(step):
     if step >= 3:
-      raise RunError("no more")
+      raise UserError("no more")
 
   for toy, ending in ((make_experiment(on_step=full_from_3), pytest.raises(SystemExit, match="2")),
                       (TOY, contextlib.nullcontext())):  # fmt: skip

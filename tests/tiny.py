@@ -4,7 +4,7 @@ import importlib
 import pathlib
 
 from hw1_jax.report.assignment import topics
-from hw1_jax.runs.flags import define_flags, parse_config
+from hw1_jax.runs import flags
 
 FLAGS = pathlib.Path(__file__).resolve().parents[1] / "experiments" / "flags"
 NAMES = tuple(topic.experiment for topic in topics())
@@ -22,6 +22,5 @@ def tiny_flags(name):
 
 
 def tiny_config(name):
-  values = define_flags(experiment(name))
-  values([name, *tiny_flags(name)])
-  return parse_config(experiment(name), values.flag_values_dict())
+  config, _ = flags.parse(experiment(name), [name, *tiny_flags(name)])
+  return config

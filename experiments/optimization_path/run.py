@@ -36,7 +36,7 @@ class Config(shared.ImageSettings):
   def __post_init__(self) -> None:
     super().__post_init__()
     given = (self.snapshot_epochs is not None) + (self.snapshot_steps is not None)
-    self.require(given == 1, "snapshot_steps", "either this or --snapshot_epochs; none is none")
+    self.require(given == 1, "snapshot_steps", "either this or snapshot_epochs; none is none")
     if self.snapshot_epochs is not None:
       most = self.num_epochs
       self.require(self.snapshot_epochs <= most, "snapshot_epochs", f"at most {most} epochs")

@@ -18,7 +18,7 @@ from .. import settings as shared
 class Config(shared.ImageSettings):
   """Settings; the defaults are the long report's."""
 
-  family: str = setting("mlp", "--widths or --architectures", choices=("mlp", "cnn"))
+  family: str = setting("mlp", "of widths, or of architectures", choices=("mlp", "cnn"))
   widths: tuple[str, ...] = shared.widths(
     ("50", "100", "250", "500", "550", "750", "1000", "1050", "1500", "2000"), "the MLPs"
   )

@@ -20,7 +20,7 @@ class Config(shared.ImageSettings):
   """Settings; the defaults are the long report's."""
 
   fraction: float = setting(1.0, "of the training labels drawn at random", minimum=0, maximum=1)
-  model: str = setting("mlp", "--widths or --architecture", choices=("mlp", "cnn"))
+  model: str = setting("mlp", "of widths, or of architecture", choices=("mlp", "cnn"))
   widths: str = shared.widths("500", "hidden widths, of the MLP")
   architecture: str = shared.architectures("16k4p-32k4p/500")
   learning_rate: float = shared.learning_rate(1e-4)
@@ -51,7 +51,7 @@ class Result(NamedTuple):
 
 
 def make_model(config: Config, num_classes: int) -> nn.Module:
-  """Returns the network that --model chooses."""
+  """Returns the network that `model` chooses."""
   if config.model == "cnn":
     return models.parse_cnn(
       config.architecture, num_classes=num_classes, convolution=config.convolution

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from hw1_jax.errors import DataError
+from hw1_jax.errors import UserError, show
 
 NUM_CLASSES = 10  # of every set in IMAGE_SETS
 
@@ -27,7 +27,7 @@ FILE_NAMES = (
   "t10k-labels-idx1-ubyte.gz",
 )
 
-_REMEDY = "use --manual_dir=DIR with the four original files, or --dataset=digits"
+_REMEDY = "use manual_dir=DIR with the four original files, or dataset=digits"
 _CONNECT_SECONDS = 10.0  # our choice: a firewall that drops packets is found out in 10 s
 
 
@@ -38,7 +38,7 @@ _CONNECT_SECONDS = 10.0  # our choice: a firewall that drops packets is found ou
 def _quiet() -> Iterator[None]:
   """Silences warnings, and log lines below ERROR, while TFDS is imported and downloads.
 
-  What TFDS and its dependencies say depends on their versions; a user needs the DataError only.
+  What TFDS and its dependencies say depends on their versions; a user needs the UserError only.
   """
   disabled = logging.root.manager.disable
   logging.disable(logging.WARNING)
@@ -70,7 +70,7 @@ def _load_files(name: str, data_dir: Any, manual_dir: Any, show_progress: bool) 
   if manual_dir:
     folder = pathlib.Path(manual_dir).expanduser()
     if not folder.is_dir():
-      raise DataError(f"--manual_dir: got {str(folder)!r}, expected an existing folder; {_REMEDY}")
+      raise UserError("manual_dir", show(str(folder)), "an existing folder", _REMEDY)
   else:
     root = pathlib.Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
     folder = root / "downloads" / name
@@ -79,7 +79,7 @@ def _load_files(name: str, data_dir: Any, manual_dir: Any, show_progress: bool) 
     path = folder / file_name
     try:
       content = _read_original(path, url_infos[url], name)
-    except DataError:  # not there, or not what it should be
+    except UserError:  # not there, or not what it should be
       if manual_dir:
         raise
       _download(path, url, url_infos[url], name, show_progress)
@@ -87,9 +87,11 @@ def _load_files(name: str, data_dir: Any, manual_dir: Any, show_progress: bool) 
     arrays.append(_parse_idx(content, num_axes, path))
   for images, labels in (arrays[:2], arrays[2:]):
     if len(images) != len(labels) or labels.max(initial=0) >= NUM_CLASSES:
-      raise DataError(
-        f"{folder}: got {len(images)} images with {len(labels)} labels up to"
-        f" {labels.max(initial=0)}, expected one label below {NUM_CLASSES} an image; {_REMEDY}"
+      raise UserError(
+        str(folder),
+        f"{len(images)} images with {len(labels)} labels up to {labels.max(initial=0)}",
+        f"one label below {NUM_CLASSES} an image",
+        _REMEDY,
       )
   return arrays
 
@@ -113,7 +115,7 @@ def _download(path: pathlib.Path, url: str, url_info: Any, name: str, show_progr
       with requests.get(url, stream=True, timeout=_CONNECT_SECONDS) as response:
         if response.status_code != 200:
           status = f"{response.status_code} {response.reason}"
-          raise DataError(f"{failed}: got HTTP status {status}, expected 200; {_REMEDY}")
+          raise UserError(failed, f"HTTP status {status}", "200", _REMEDY)
       tfds.display_progress_bar(show_progress)
       manager = tfds.download.DownloadManager(
         download_dir=staging,
@@ -123,43 +125,45 @@ def _download(path: pathlib.Path, url: str, url_info: Any, name: str, show_progr
       )
       os.replace(manager.download(url), path)
   except NonMatchingChecksumError as error:
-    raise DataError(
+    raise UserError(
       f"{failed}: got other bytes than the expected ones (SHA-256 {url_info.checksum}) and kept"
-      f" none; try again, {_REMEDY}"
+      " none",
+      remedy=f"try again, {_REMEDY}",
     ) from error
   except (requests.RequestException, tfds.download.DownloadError) as error:
-    raise DataError(
-      f"{failed}: got no connection, or one that broke off ({type(error).__name__}); connect"
-      f" and try again, {_REMEDY}"
+    raise UserError(
+      f"{failed}: got no connection, or one that broke off ({type(error).__name__})",
+      remedy=f"connect and try again, {_REMEDY}",
     ) from error
   except OSError as error:
-    raise DataError(
-      f"--data_dir: got {str(path.parent)!r}, not writable ({error.strerror or error}), expected a"
-      f" folder with room for {name}; use --data_dir=DIR, or {_REMEDY}"
+    raise UserError(
+      "data_dir",
+      f"{str(path.parent)!r}, not writable ({error.strerror or error})",
+      f"a folder with room for {name}",
+      f"use data_dir=DIR, or {_REMEDY}",
     ) from error
 
 
 def _read_original(path: pathlib.Path, url_info: Any, name: str) -> bytes:
-  """Returns the bytes of a file that is byte for byte the registry's; DataError otherwise."""
+  """Returns the bytes of a file that is byte for byte the registry's; UserError otherwise."""
   try:
     content = path.read_bytes()
   except FileNotFoundError:
-    got = "got no such file"
+    got = "no such file"
   except OSError as error:
-    got = f"got no content ({error.strerror or error})"
+    got = f"no content ({error.strerror or error})"
   else:
     digest = hashlib.sha256(content).hexdigest()
     if digest == url_info.checksum:
       return content
-    got = f"got {len(content)} bytes with SHA-256 {digest}"
-  raise DataError(
-    f"{path}: {got}, expected the original file of {name}, {int(url_info.size)} bytes with SHA-256"
-    f" {url_info.checksum}; {_REMEDY}"
-  )
+    got = f"{len(content)} bytes with SHA-256 {digest}"
+  size, digest = int(url_info.size), url_info.checksum
+  expected = f"the original file of {name}, {size} bytes with SHA-256 {digest}"
+  raise UserError(str(path), got, expected, _REMEDY)
 
 
 def _parse_idx(content: bytes, num_axes: int, path: pathlib.Path) -> np.ndarray:
-  """Returns the uint8 array of a gzipped IDX file; DataError if it is not one with `num_axes`.
+  """Returns the uint8 array of a gzipped IDX file; UserError if it is not one with `num_axes`.
 
   IDX: two zero bytes, the type (8 is uint8), the number of axes, each axis' length as a big-endian
   32-bit integer, then the entries row-major (LeCun's MNIST page).
@@ -167,15 +171,13 @@ def _parse_idx(content: bytes, num_axes: int, path: pathlib.Path) -> np.ndarray:
   try:
     raw = gzip.decompress(content)
   except (OSError, EOFError, zlib.error) as error:
-    raise DataError(f"{path}: got a file that is not gzip, expected IDX; {_REMEDY}") from error
+    raise UserError(str(path), "a file that is not gzip", "IDX", _REMEDY) from error
   magic, size = bytes((0, 0, 8, num_axes)), 4 + 4 * num_axes
   if raw[:4] != magic or len(raw) < size:
-    raise DataError(
-      f"{path}: got header {raw[:size].hex()!r}, expected IDX, {size} bytes from {magic.hex()} on;"
-      f" {_REMEDY}"
-    )
+    got, expected = f"header {raw[:size].hex()!r}", f"IDX, {size} bytes from {magic.hex()} on"
+    raise UserError(str(path), got, expected, _REMEDY)
   shape = tuple(int(length) for length in np.frombuffer(raw, ">u4", num_axes, 4))
   entries = np.frombuffer(raw, np.uint8, offset=size)
   if entries.size != np.prod(shape, dtype=np.int64):
-    raise DataError(f"{path}: got {entries.size} entries, expected {shape} from IDX; {_REMEDY}")
+    raise UserError(str(path), f"{entries.size} entries", f"{shape} from IDX", _REMEDY)
   return entries.reshape(shape)

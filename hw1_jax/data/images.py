@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hw1_jax.data.files import NUM_CLASSES, _load_files, _quiet
-from hw1_jax.errors import DataError
+from hw1_jax.errors import UserError, show
 
 IMAGE_SETS = ("digits", "mnist", "fashion_mnist", "kmnist")
 IMAGE_SIZE = 28  # height and width of every set in IMAGE_SETS
@@ -61,11 +61,11 @@ def load_images(
     show_progress: TFDS's progress bars while downloading, on stderr.
 
   Raises:
-    DataError: an unknown name; a file missing, truncated, altered or malformed; no network; a
+    UserError: an unknown name; a file missing, truncated, altered or malformed; no network; a
       folder that cannot be written.
   """
   if name not in IMAGE_SETS:
-    raise DataError(f"--dataset: got {name!r}, expected one of {', '.join(IMAGE_SETS)}")
+    raise UserError("dataset", show(name), f"one of {', '.join(IMAGE_SETS)}")
   if name == "digits":
     return _load_digits()
   with _quiet():
@@ -102,16 +102,16 @@ def _load_digits() -> ImageData:
 
 
 def subset(data: ImageData, num_train: int | None, num_test: int | None) -> ImageData:
-  """Returns the first `num_train` and `num_test` examples; None keeps all. DataError if too many.
+  """Returns the first `num_train` and `num_test` examples; None keeps all. UserError if too many.
 
   The arrays are views of `data`'s.
   """
-  for flag, number, labels in (
-    ("--train_examples", num_train, data.train_labels),
-    ("--test_examples", num_test, data.test_labels),
+  for setting, number, labels in (
+    ("train_examples", num_train, data.train_labels),
+    ("test_examples", num_test, data.test_labels),
   ):
     if number is not None and not 1 <= number <= len(labels):
-      raise DataError(f"{flag}: got {number}, expected 1 to {len(labels)} for {data.name}")
+      raise UserError(setting, number, f"1 to {len(labels)} for {data.name}")
   return dataclasses.replace(
     data,
     train_images=data.train_images[:num_train],

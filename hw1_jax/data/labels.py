@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from hw1_jax import rng
-from hw1_jax.errors import DataError
+from hw1_jax.errors import UserError
 
 
 def corrupt_labels(key: jax.Array, labels: Any, num_classes: int, fraction: float) -> jax.Array:
@@ -14,13 +14,13 @@ def corrupt_labels(key: jax.Array, labels: Any, num_classes: int, fraction: floa
 
   A drawn label may be the true one, so fraction 1 leaves about 1/num_classes in agreement (Zhang
   et al. 2017, "random labels"). With one key, the examples drawn for a fraction are among those
-  drawn for a larger one. Draws are the same with and without x64. Raises DataError for a fraction
+  drawn for a larger one. Draws are the same with and without x64. Raises UserError for a fraction
   outside [0, 1] or no classes.
   """
   if not 0 <= fraction <= 1:
-    raise DataError(f"fraction: got {fraction}, expected 0 to 1")
+    raise UserError("fraction", fraction, "0 to 1")
   if num_classes < 1:
-    raise DataError(f"num_classes: got {num_classes}, expected at least 1")
+    raise UserError("num_classes", num_classes, "at least 1")
   labels = jnp.asarray(labels, jnp.int32)
   (num_examples,) = labels.shape
   rank = jax.random.permutation(

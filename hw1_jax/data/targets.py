@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hw1_jax.errors import DataError
+from hw1_jax.errors import UserError, show
 
 # Target functions. Each takes a NumPy array or a JAX array and answers in kind.
 
@@ -48,14 +48,14 @@ def function_data(
   """Returns (x, y), each [N, 1]: an evenly spaced grid with both ends, and the target on it.
 
   NumPy computes both in float64 and then casts, so that neither x64 nor the device matters.
-  The interval is the long report's (notebook). Raises DataError for an unknown target, fewer than
+  The interval is the long report's (notebook). Raises UserError for an unknown target, fewer than
   two points, or an empty interval.
   """
   if target not in TARGETS:
-    raise DataError(f"--target: got {target!r}, expected one of {', '.join(TARGETS)}")
+    raise UserError("target", show(target), f"one of {', '.join(TARGETS)}")
   if num_points < 2:
-    raise DataError(f"--num_points: got {num_points}, expected at least 2")
+    raise UserError("num_points", num_points, "at least 2")
   if not low < high:
-    raise DataError(f"low and high: got {low} and {high}, expected low below high")
+    raise UserError("low and high", f"{low} and {high}", "low below high")
   x = np.linspace(low, high, num_points, dtype=np.float64)[:, None]
   return x.astype(dtype), TARGETS[target](x).astype(dtype)

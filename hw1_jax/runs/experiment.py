@@ -25,5 +25,5 @@ class Experiment:
 
   @property
   def uses_images(self) -> bool:
-    """Whether the experiment trains on an image set, --dataset."""
+    """Whether the experiment works on an image set, which is loaded for it."""
     return issubclass(self.config, ImageSettings)

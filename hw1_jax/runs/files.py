@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from hw1_jax.errors import RunError
+from hw1_jax.errors import UserError
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-  """Writes a file whole or not at all: temporary file, fsync, rename. RunError if it cannot."""
+  """Writes a file whole or not at all: temporary file, fsync, rename. UserError if it cannot."""
   temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
   try:
     with open(temporary, "wb") as file:
@@ -34,17 +34,17 @@ def write_bytes(path: Path, content: bytes) -> None:
     raise cannot_write(path, error) from None
 
 
-def cannot_write(path: Path, error: OSError) -> RunError:
+def cannot_write(path: Path, error: OSError) -> UserError:
   """Returns the error to raise for a file that could not be written."""
   advice = {
     **dict.fromkeys(
       (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
-      "free some space or choose another --workdir, then repeat the command",
+      "free some space or choose another folder, workdir=FOLDER, then repeat the command",
     ),
-    errno.ENOENT: "the folder is gone or cannot be made; repeat the command or choose another "
-    "--workdir",
-  }.get(error.errno or 0, "choose a --workdir that you may write to")
-  return RunError(f"cannot write {path}: {error.strerror or error}; {advice}")
+    errno.ENOENT: "the folder is gone or cannot be made; repeat the command or choose another one, "
+    "workdir=FOLDER",
+  }.get(error.errno or 0, "choose a folder that you may write to, workdir=FOLDER")
+  return UserError(f"cannot write {path}: {error.strerror or error}", remedy=advice)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -69,31 +69,31 @@ def jsonable(value: Any) -> Any:
 
 
 def read_json(path: Path) -> Any:
-  """Returns the content of a JSON file; RunError when it is missing or damaged."""
+  """Returns the content of a JSON file; UserError when it is missing or damaged."""
   try:
     return json.loads(path.read_text(encoding="utf-8"))
   except FileNotFoundError:
-    raise RunError(f"{path} is missing; run the experiment first") from None
+    raise UserError(f"{path} is missing", remedy="run the experiment first") from None
   except (ValueError, OSError, RecursionError) as error:
     raise damaged(path, error) from None
 
 
-def damaged(path: Path, reason: Any) -> RunError:
+def damaged(path: Path, reason: Any) -> UserError:
   """Returns the error to raise for a file that is not what the run wrote."""
   lines = str(reason).splitlines() or [type(reason).__name__]
-  advice = "repeat the run with --overwrite"
+  advice = "repeat the run with overwrite=true"
   if path.name == "config.json":  # nothing is lost: checkpoint and provenance know its content
     advice = "delete it and repeat the run's command"
-  return RunError(f"{path} is damaged ({lines[0][:200]}); {advice}")
+  return UserError(f"{path} is damaged ({lines[0][:200]})", remedy=advice)
 
 
 def checksum(path: Path) -> str:
-  """Returns the SHA-256 (hex) of a file; RunError when it cannot be read."""
+  """Returns the SHA-256 (hex) of a file; UserError when it cannot be read."""
   try:
     with open(path, "rb") as file:
       return hashlib.file_digest(file, "sha256").hexdigest()
   except OSError as error:
-    raise RunError(f"cannot read {path}: {error.strerror or error}") from None
+    raise UserError(f"cannot read {path}: {error.strerror or error}") from None
 
 
 def write_result(path: Path, result: Any) -> None:
@@ -113,7 +113,7 @@ def write_result(path: Path, result: Any) -> None:
 
 
 def read_result(path: Path, kind: type) -> Any:
-  """Returns the NamedTuple `kind` from an .npz; RunError when it is missing, damaged or foreign."""
+  """Returns the NamedTuple `kind` from an .npz; UserError: missing, damaged, foreign."""
   arrays: dict[str, Any] = {}
   try:
     with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
@@ -125,7 +125,7 @@ def read_result(path: Path, kind: type) -> Any:
           arrays[field] = file[name]
     return kind(**arrays)
   except FileNotFoundError:
-    raise RunError(f"{path} is missing; run the experiment first") from None
+    raise UserError(f"{path} is missing", remedy="run the experiment first") from None
   except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds for foreign bytes
     raise damaged(path, error) from None
 

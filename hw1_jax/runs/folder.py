@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from hw1_jax.errors import RunError
+from hw1_jax.errors import UserError
 from hw1_jax.runs.files import (
   cannot_write,
   checksum,
@@ -31,6 +31,9 @@ CHECKED = ("config.json", "metrics.jsonl", "result.npz", "summary.json")  # SHA-
 STATUSES = ("running", "finished", "interrupted", "failed")  # of provenance.json
 
 
+NONE = object()  # no value, where None is one
+
+
 class RunFolder:
   """One experiment's folder, held by one process at a time."""
 
@@ -38,18 +41,15 @@ class RunFolder:
     self.path = path
 
   @contextlib.contextmanager
-  def hold(
-    self, config: dict[str, Any], *, overwrite: bool, new: dict[str, Any] | None = None
-  ) -> Iterator[None]:
+  def hold(self, config: dict[str, Any], *, overwrite: bool) -> Iterator[None]:
     """Creates or takes up the folder, and keeps other processes out while the context lasts.
 
     Args:
       config: the run's settings.
       overwrite: whether to remove the run that is there.
-      new: the values that settings had before they existed, for folders from before.
 
     Raises:
-      RunError: it cannot be written, another process holds it, or it holds a run with other
+      UserError: it cannot be written, another process holds it, or it holds a run with other
         settings and `overwrite` is not given; the message names the settings that differ.
     """
     try:
@@ -64,7 +64,7 @@ class RunFolder:
         self._clear()
       config_path = self.path / "config.json"
       if config_path.exists():
-        self._refuse_other_config(read_json(config_path), jsonable(config), jsonable(new or {}))
+        self._refuse_other_config(read_json(config_path), jsonable(config))
       else:
         write_json(config_path, config)
       yield
@@ -75,8 +75,9 @@ class RunFolder:
     except OSError:
       lock.seek(0)
       holder = lock.read().strip() or "an unknown process"
-      raise RunError(
-        f"{self.path} is in use by {holder}; wait for it or choose another --workdir"
+      raise UserError(
+        f"{self.path} is in use by {holder}",
+        remedy="wait for it or choose another folder, workdir=FOLDER",
       ) from None
     holder = f"host {socket.gethostname()}, process {os.getpid()}"
     with contextlib.suppress(OSError):  # only a message needs it; close() has no buffer to flush
@@ -89,16 +90,20 @@ class RunFolder:
       with contextlib.suppress(OSError):
         path.unlink()
 
-  def _refuse_other_config(self, old: Any, new: dict[str, Any], defaults: dict[str, Any]) -> None:
+  def _refuse_other_config(self, old: Any, new: dict[str, Any]) -> None:
     if not isinstance(old, dict):
       raise damaged(self.path / "config.json", "not an object of settings")
-    old = {**defaults, **old}
-    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    names = [name for name in {**old, **new} if old.get(name, NONE) != new.get(name, NONE)]
     if names:
-      changes = ", ".join(f"--{n} (there {old.get(n)}, now {new.get(n)})" for n in names)
-      raise RunError(
-        f"{self.path} holds a run with other settings: {changes}; "
-        "use --overwrite to replace it or another --workdir"
+      there, now = (
+        " ".join(f"{name}={_as_text(settings[name])}" for name in names if name in settings)
+        for settings in (old, new)
+      )
+      raise UserError(
+        f"{self.path} holds a run with other settings",
+        now or "none of these",
+        there or "none of these",
+        "replace it by overwrite=true or choose another folder, workdir=FOLDER",
       )
 
   def _clear(self) -> None:
@@ -115,7 +120,7 @@ class RunFolder:
       raise cannot_write(path, error) from None
 
   def provenance(self) -> dict[str, Any]:
-    """Returns the content of provenance.json; RunError when it is missing or damaged."""
+    """Returns the content of provenance.json; UserError when it is missing or damaged."""
     path = self.path / "provenance.json"
     content = read_json(path)
     if not isinstance(content, dict) or content.get("status") not in STATUSES:
@@ -126,12 +131,12 @@ class RunFolder:
     """Returns whether the run is complete: provenance says so and its files are there.
 
     Raises:
-      RunError: it is complete and damaged, so that running again would replace what is left.
+      UserError: it is complete and damaged, so that running again would replace what is left.
     """
     result, path = self.path / "result.npz", self.path / "provenance.json"
     try:
       status = self.provenance()["status"]
-    except RunError:
+    except UserError:
       if path.exists() and result.exists() and not list(self.path.glob("checkpoint*.msgpack")):
         raise
       return False  # nothing to lose, or a checkpoint to go on from
@@ -142,19 +147,21 @@ class RunFolder:
     return True
 
   def verify(self, names: Iterable[str]) -> None:
-    """Raises RunError unless the files have the SHA-256 sums in provenance.json, where it has."""
+    """Raises UserError unless the files have the SHA-256 sums in provenance.json, where it has."""
     content = self.provenance()
     sums = content.get("checksums")
     if not isinstance(sums, dict) or "result.npz" not in sums:
       if content["status"] == "finished":
         raise damaged(self.path / "provenance.json", "no SHA-256 of result.npz")
-      raise RunError(f"{self.path} holds no result yet; repeat its command without --figures_only")
+      raise UserError(
+        f"{self.path} holds no result yet", remedy="repeat its command without figures_only=true"
+      )
     for name in names:
       if name in sums and checksum(self.path / name) != sums[name]:
         raise damaged(self.path / name, "its SHA-256 is not the one in provenance.json")
 
   def checksums(self, *names: str) -> dict[str, str]:
-    """Returns {name: SHA-256} of files of the folder; RunError when one cannot be read."""
+    """Returns {name: SHA-256} of files of the folder; UserError when one cannot be read."""
     return {name: checksum(self.path / name) for name in names}
 
   def _subfolder(self, name: str) -> Path:
@@ -182,3 +189,10 @@ class RunFolder:
     folder = self._subfolder("tables")
     for name, rows in tables.items():
       write_csv(folder / f"{name}.csv", rows)
+
+
+def _as_text(value: Any) -> str:
+  """Returns a setting of config.json as a command line has it, shortened where it is long."""
+  text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+  text = text.lower() if isinstance(value, bool) else text
+  return text if len(text) <= 80 else text[:77] + "..."

@@ -1,23 +1,19 @@
-"""From a command line to a finished run folder: flags, devices, x64, data, resume, figures.
+"""From a command line to a finished run folder.
 
-The only place that touches flags, `jax.config` and the terminal. An experiment is described by an
-`Experiment`; everything else about it is a pure function.
+An experiment is described by an `Experiment`; everything else about it is a pure function.
 """
 
 import contextlib
 import dataclasses
 import datetime
 import sys
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NoReturn
-
-import jax
-from absl import flags
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from hw1_jax import data
-from hw1_jax.errors import DataError, RunError, SettingError
+from hw1_jax.errors import UserError
 from hw1_jax.loops import NonFiniteError
+from hw1_jax.runs import exits, flags, memory
 from hw1_jax.runs.checkpoint import discard_checkpoints
 from hw1_jax.runs.experiment import Experiment
 from hw1_jax.runs.files import (
@@ -28,27 +24,12 @@ from hw1_jax.runs.files import (
   write_json,
   write_result,
 )
-from hw1_jax.runs.flags import (
-  check_text,
-  checkpoint_seconds,
-  define_flags,
-  parse_config,
-  read_flags,
-  run_flags,
-)
 from hw1_jax.runs.folder import RunFolder
-from hw1_jax.runs.memory import check
+from hw1_jax.runs.jax_setup import set_up
 from hw1_jax.runs.monitor import Interrupted, RunMonitor
-from hw1_jax.runs.processes import (
-  ProcessLost,
-  from_writer,
-  initialize,
-  is_writer,
-  leave,
-  noticing_losses,
-)
-from hw1_jax.runs.provenance import environment, usable_cores
-from hw1_jax.runs.settings import defaults
+from hw1_jax.runs.options import Options
+from hw1_jax.runs.processes import from_writer, is_writer, noticing_losses
+from hw1_jax.runs.provenance import environment
 
 
 def main(experiment: Experiment, argv: Sequence[str] | None = None) -> None:
@@ -58,128 +39,92 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> None:
   that cannot be used (full, read-only, damaged), 130 and 143 interrupted by SIGINT and SIGTERM.
   """
   argv = list(sys.argv if argv is None else argv)
-  values = define_flags(experiment)
-  try:
-    rest = read_flags(values, argv)
-    options = values.flag_values_dict()
-    check_text(argv, options)
-    if len(rest) > 1:
-      raise SettingError("", rest[1], "flags only, --name=value")
-    if options["help"] or options["helpfull"]:
-      print(f"{experiment.doc.strip()}\n\nFlags of {experiment.name}:\n{values.get_help()}")
-      return
-    config = parse_config(experiment, options)
-    folder = RunFolder(Path(options["workdir"]))
-    options["checkpoint_seconds"] = checkpoint_seconds(options["checkpoint_seconds"])
-    set_up_jax(experiment.x64, options)
-    if options["figures_only"]:
-      redraw(experiment, config, folder)
-      return
-    if experiment.memory_need is not None:
-      check(experiment.memory_need(config), options["max_memory_gb"])
-    with noticing_losses():
-      execute(experiment, config, folder, options, argv)
-  except BrokenPipeError:  # the reader of our output has gone, as in `... --help | head`
-    sys.stderr.close()
-  except flags.UnrecognizedFlagError as error:
-    stop(experiment, f"{error}; --help lists the flags of {experiment.name}", 2)
-  except (flags.Error, SettingError, DataError, RunError) as error:
-    stop(experiment, str(error), 2)
-  except UnicodeError as error:
-    stop(experiment, f"unreadable text in the flags: {error}", 2)
-  except NonFiniteError as error:
-    stop(experiment, f"{error}; what was recorded so far is in {folder.path}", 1)
-  except ProcessLost as error:
-    stop(experiment, f"{error}; the same command goes on from the last checkpoint", 1)
-  except Interrupted as interrupt:
-    stop(experiment, f"stopped by {interrupt}; the same command goes on from here", interrupt.code)
+  with exits.one_line(experiment):
+    config, options = flags.parse(experiment, argv)
+    set_up(experiment, options)
+    if options.figures_only:
+      redraw(experiment, options)
+    else:
+      with noticing_losses():
+        execute(experiment, config, options, argv)
 
 
-def stop(experiment: Experiment, message: str, code: int) -> NoReturn:
-  """Prints one line on stderr and exits."""
-  line = " ".join(message.split()).removeprefix("--: ")
-  if len(line) > 1000:  # absl repeats a wrong value whole
-    line = f"{line[:500]} ... {line[-400:]}"
-  with contextlib.suppress(OSError):  # stderr may be a file on the full disk
-    print(f"{experiment.name}: {line}", file=sys.stderr, flush=True)
-  leave(code)
+def execute(experiment: Experiment, config: Any, options: Options, argv: Sequence[str]) -> None:
+  """Runs, or resumes, an experiment in its folder and writes all of its files."""
+  if experiment.memory_need is not None:
+    memory.check(experiment.memory_need(config), options.max_memory_gb)
+  images = load_images(config, options) if experiment.uses_images else None
+  folder = RunFolder(options.workdir)
+  with hold(folder, config, options) as finished:
+    if not finished:
+      compute(experiment, config, images, folder, options, argv)
+    elif is_writer():
+      print(f"{experiment.name}: finished before, in {folder.path}; --overwrite reruns it")
 
 
-def set_up_jax(x64: bool, options: dict[str, Any]) -> None:
-  """Configures JAX before any array exists: precision, devices, processes, compilation cache."""
-  num_devices = options["num_devices"]
-  if num_devices is not None and not (
-    num_devices.isdecimal() and len(num_devices) <= 4 and 1 <= int(num_devices) <= 4096
-  ):
-    raise SettingError("num_devices", num_devices, "a whole number from 1 to 4096")
-  if x64:
-    jax.config.update("jax_enable_x64", True)
-  if options["compilation_cache_dir"]:
-    jax.config.update("jax_compilation_cache_dir", options["compilation_cache_dir"])
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
-  with contextlib.suppress(RuntimeError):  # a backend exists: a second call in one process
-    jax.config.update("jax_num_cpu_devices", int(num_devices or usable_cores()))
-  if num_devices is not None:
-    visible = ",".join(map(str, range(int(num_devices))))
-    jax.config.update("jax_cuda_visible_devices", visible)
-    jax.config.update("jax_rocm_visible_devices", visible)
-  processes = [options[name] for name in ("coordinator_address", "num_processes", "process_id")]
-  if options["distributed"] or any(value is not None for value in processes):
-    initialize(*processes)
-  available = jax.local_device_count()
-  if num_devices and int(num_devices) > available:
-    raise SettingError("num_devices", num_devices, f"at most {available} here")
-
-
-def load_images(config: Any, options: dict[str, Any]) -> data.ImageData:
-  """Returns the data set that the flags name, cut to --train_examples and --test_examples."""
+def load_images(config: Any, options: Options) -> data.ImageData:
+  """Returns the data set that the settings name, cut to the examples that they ask for."""
   images = data.load_images(
     config.dataset,
-    data_dir=options["data_dir"],
-    manual_dir=options["manual_dir"],
+    data_dir=options.data_dir,
+    manual_dir=options.manual_dir,
     show_progress=sys.stderr.isatty(),
   )
   return data.subset(images, config.train_examples, config.test_examples)
 
 
-def execute(
-  experiment: Experiment,
-  config: Any,
-  folder: RunFolder,
-  options: dict[str, Any],
-  argv: Sequence[str],
-) -> None:
-  """Runs, or goes on with, an experiment in its folder and writes all of its files."""
-  images = load_images(config, options) if experiment.uses_images else None
+@contextlib.contextmanager
+def hold(folder: RunFolder, config: Any, options: Options) -> Iterator[bool]:
+  """Keeps the folder for this run while the context lasts; whether the run in it is finished."""
   with contextlib.ExitStack() as held:
 
     def take() -> bytes:
-      new = defaults(experiment.config)
-      held.enter_context(
-        folder.hold(dataclasses.asdict(config), overwrite=options["overwrite"], new=new)
-      )
+      held.enter_context(folder.hold(dataclasses.asdict(config), overwrite=options.overwrite))
       if not folder.finished():
         return b""
       discard_checkpoints(folder)  # a kill may have come before the run's own discarding
       return b"finished"
 
-    finished = from_writer(take) == b"finished"
-    if not finished:
-      execute_held(experiment, config, images, folder, options, argv)
-    elif is_writer():
-      print(f"{experiment.name}: finished before, in {folder.path}; --overwrite runs it anew")
+    yield from_writer(take) == b"finished"
 
 
-def execute_held(
+def compute(
   experiment: Experiment,
   config: Any,
   images: data.ImageData | None,
   folder: RunFolder,
-  options: dict[str, Any],
+  options: Options,
   argv: Sequence[str],
 ) -> None:
-  """What `execute` does once the folder is its own and not finished."""
-  provenance: dict[str, Any] = {
+  """Computes what the folder lacks of a run, and writes result, summary, tables and figures."""
+  monitor = RunMonitor(folder, experiment.name, seconds=options.checkpoint_seconds)
+  provenance = describe(experiment, images, argv)
+  if is_writer():
+    write_bytes(folder.path / "run.flags", flags.run_flags(experiment, config, options))
+  with recorded(folder, provenance, monitor):
+    inputs = (config, images) if experiment.uses_images else (config,)
+    result = experiment.run(*inputs, monitor)
+    if is_writer():
+      write_result(folder.path / "result.npz", result)
+      provenance["checksums"] = folder.checksums("config.json", "metrics.jsonl", "result.npz")
+      present(experiment, config, result, folder)
+      provenance["checksums"] |= folder.checksums("summary.json")
+  monitor.discard()
+  if is_writer():
+    print(f"{experiment.name}: {monitor.seconds:.0f} s, results in {folder.path}")
+
+
+def describe(
+  experiment: Experiment, images: data.ImageData | None, argv: Sequence[str]
+) -> dict[str, Any]:
+  """Returns what provenance.json says of a run that begins now."""
+  dataset = images and {
+    "name": images.name,
+    "sha256": images.checksum,
+    "train_examples": len(images.train_labels),
+    "test_examples": len(images.test_labels),
+  }
+  return {
     "experiment": experiment.name,
     "status": "running",
     "message": "",
@@ -188,50 +133,33 @@ def execute_held(
     "seconds": 0.0,
     **environment(),
     "x64": experiment.x64,
-    "dataset": images and describe_data(images),
+    "dataset": dataset,
   }
+
+
+@contextlib.contextmanager
+def recorded(folder: RunFolder, provenance: dict[str, Any], monitor: RunMonitor) -> Iterator[None]:
+  """Keeps provenance.json at what is true: running, then finished, interrupted or failed."""
 
   def record(**facts: Any) -> None:
     provenance.update(facts)
     if is_writer():
       write_json(folder.path / "provenance.json", provenance)
 
-  if is_writer():
-    write_bytes(folder.path / "run.flags", run_flags(experiment, config, folder, options))
   record()
-  seconds = options["checkpoint_seconds"]
-  monitor = RunMonitor(folder, experiment.name, seconds=seconds)
   monitor.catch_signals()
   try:
-    inputs = (config, images) if experiment.uses_images else (config,)
-    result = experiment.run(*inputs, monitor)
-    if is_writer():
-      write_result(folder.path / "result.npz", result)
-      provenance["checksums"] = folder.checksums("config.json", "metrics.jsonl", "result.npz")
-      present(experiment, config, result, folder)
-      provenance["checksums"] |= folder.checksums("summary.json")
+    yield
   except BaseException as error:
     interrupted = isinstance(error, Interrupted | KeyboardInterrupt)
+    status = "interrupted" if interrupted else "failed"
     message = " ".join(f"{type(error).__name__}: {error}".split())
-    with contextlib.suppress(RunError):  # the first error says what is wrong
-      record(
-        status="interrupted" if interrupted else "failed", message=message, seconds=monitor.seconds
-      )
+    with contextlib.suppress(UserError):  # the first error says what is wrong
+      record(status=status, message=message, seconds=monitor.seconds)
+    if isinstance(error, NonFiniteError):
+      raise NonFiniteError(f"{error}; what was recorded so far is in {folder.path}") from None
     raise
   record(status="finished", seconds=monitor.seconds)
-  monitor.discard()
-  if is_writer():
-    print(f"{experiment.name}: {monitor.seconds:.0f} s, results in {folder.path}")
-
-
-def describe_data(images: data.ImageData) -> dict[str, Any]:
-  """Returns what provenance.json says of the data set."""
-  return {
-    "name": images.name,
-    "sha256": images.checksum,
-    "train_examples": len(images.train_labels),
-    "test_examples": len(images.test_labels),
-  }
 
 
 def present(experiment: Experiment, config: Any, result: Any, folder: RunFolder) -> None:
@@ -243,19 +171,13 @@ def present(experiment: Experiment, config: Any, result: Any, folder: RunFolder)
   folder.write_figures(experiment.draw(config, result))
 
 
-def redraw(experiment: Experiment, config: Any, folder: RunFolder) -> None:
-  """Writes summary, tables and figures anew from result.npz; nothing is computed again.
+def redraw(experiment: Experiment, options: Options) -> None:
+  """Writes summary, tables and figures again from result.npz; nothing is computed.
 
-  The settings are the folder's own, whatever flags stand beside --figures_only.
+  The settings are the folder's own, whatever the command line says.
   """
-  saved = read_json(folder.path / "config.json")
-  known = {field.name for field in dataclasses.fields(experiment.config)}
-  if not isinstance(saved, dict) or not set(saved) <= known:
-    raise RunError(f"{folder.path / 'config.json'} is not of {experiment.name}; check --workdir")
-  try:
-    config = experiment.config(**saved)
-  except SettingError as error:
-    raise damaged(folder.path / "config.json", error) from None
+  folder = RunFolder(options.workdir)
+  config = saved_config(experiment, folder)
   folder.verify(("config.json", "result.npz"))
   result = read_result(folder.path / "result.npz", experiment.result)
   present(experiment, config, result, folder)
@@ -263,3 +185,19 @@ def redraw(experiment: Experiment, config: Any, folder: RunFolder) -> None:
   provenance["checksums"] |= folder.checksums("summary.json")
   write_json(folder.path / "provenance.json", provenance)
   print(f"{experiment.name}: figures in {folder.path / 'figures'}")
+
+
+def saved_config(experiment: Experiment, folder: RunFolder) -> Any:
+  """Returns the Config in a run folder; UserError where it is missing, damaged or another's."""
+  path = folder.path / "config.json"
+  saved = read_json(path)
+  known = {field.name for field in dataclasses.fields(experiment.config)}
+  if not isinstance(saved, dict) or set(saved) != known:
+    raise UserError(
+      f"{path} does not hold the settings of {experiment.name}",
+      remedy="check workdir=FOLDER, or rerun the experiment by overwrite=true",
+    )
+  try:
+    return experiment.config(**saved)
+  except UserError as error:
+    raise damaged(path, error) from None

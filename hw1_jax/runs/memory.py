@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import jax
 
-from hw1_jax.errors import SettingError
+from hw1_jax.errors import UserError, show
 
 GB = 1e9
 
@@ -15,29 +15,25 @@ class Need(NamedTuple):
   """What one process needs at its peak beside the program itself."""
 
   num_bytes: float
-  setting: str  # the flag that decides it
-  value: str  # of that flag
+  setting: str  # the one that decides it
+  value: str  # of that setting
   what: str  # such as "exact Hessians of 7501 parameters on 2 devices"
   instead: str  # what to do where it does not fit
 
 
-def check(need: Need, max_memory_gb: str | None) -> None:
-  """Raises SettingError where a need exceeds --max_memory_gb, or what is free without it."""
+def check(need: Need, max_memory_gb: float | None) -> None:
+  """Raises UserError where a need exceeds `max_memory_gb`, or what is free without it."""
   if max_memory_gb is None:
-    limit, source = float(available_bytes()), "free here (--max_memory_gb sets another limit)"
+    limit, source = float(available_bytes()), "free here (max_memory_gb=NUMBER sets another limit)"
   else:
-    try:
-      limit, source = float(max_memory_gb) * GB, "by --max_memory_gb"
-    except ValueError:
-      limit = float("nan")
-    if not 0 < limit < float("inf"):
-      raise SettingError("max_memory_gb", max_memory_gb, "a number above 0, in 10^9 bytes")
+    limit, source = max_memory_gb * GB, f"set by max_memory_gb={max_memory_gb:g}"
   if need.num_bytes > limit:
-    raise SettingError(
+    raise UserError(
       need.setting,
-      need.value,
+      show(need.value),
       f"what fits into {limit / GB:.3g} GB, {source}; {need.what} need about "
-      f"{need.num_bytes / GB:.3g} GB: {need.instead}",
+      f"{need.num_bytes / GB:.3g} GB",
+      need.instead,
     )
 
 

@@ -14,14 +14,14 @@ import jax
 from flax import serialization
 from tqdm import tqdm
 
-from hw1_jax.errors import RunError
+from hw1_jax.errors import UserError
 from hw1_jax.loops import Chunk, Monitor, NonFiniteError, State
 from hw1_jax.runs.checkpoint import discard_checkpoints, pack_checkpoint, restore, unpack_checkpoint
 from hw1_jax.runs.files import cannot_write, damaged, jsonable, read_json, write_bytes
 from hw1_jax.runs.folder import RunFolder
+from hw1_jax.runs.options import CHECKPOINT_SECONDS
 from hw1_jax.runs.processes import agree, from_writer, is_writer
 
-CHECKPOINT_SECONDS = 20.0  # at most this much work is done twice after a kill; our choice
 LOG_SECONDS = 30.0  # between progress lines where there is no terminal
 
 
@@ -67,11 +67,11 @@ class RunMonitor(Monitor):
       try:
         raw = path.read_bytes()
         content = unpack_checkpoint(raw)
-        run = content.get("run", self._run)  # without: written before it was recorded
+        run = content["run"]
         foreign = foreign or (path if run != self._run else None)
         if run != self._run:
           raise ValueError("it belongs to a run with other settings")
-        recorded = self._recorded(content["metrics_bytes"], content.get("metrics_sha256"))
+        recorded = self._recorded(content["metrics_bytes"], content["metrics_sha256"])
         _ = content["loops"], float(content["seconds"])
       except FileNotFoundError:
         continue
@@ -86,9 +86,10 @@ class RunMonitor(Monitor):
       break
     else:
       if foreign:
-        raise RunError(
-          f"{foreign} belongs to a run with other settings than these, and no earlier state can be"
-          " used; use --overwrite to start anew or another --workdir"
+        raise UserError(
+          f"{foreign} belongs to a run with other settings than these, and no earlier state can be "
+          "used",
+          remedy="start anew by overwrite=true or choose another folder, workdir=FOLDER",
         )
     try:
       with open(self._metrics_path, "ab") as file:
@@ -102,13 +103,13 @@ class RunMonitor(Monitor):
       content = unpack_checkpoint(raw)
       self.loops, self.earlier_seconds = content["loops"], float(content["seconds"])
 
-  def _recorded(self, size: int, sha256: str | None) -> bytes:
+  def _recorded(self, size: int, sha256: str) -> bytes:
     """Returns the first `size` bytes of metrics.jsonl; ValueError if they are not as recorded."""
     path = self._metrics_path
     recorded = path.read_bytes()[:size] if path.exists() else b""
     if len(recorded) < size:
       raise ValueError(f"{path.name} is shorter than it was")
-    if sha256 not in (None, hashlib.sha256(recorded).hexdigest()):
+    if sha256 != hashlib.sha256(recorded).hexdigest():
       raise ValueError(f"{path.name} is damaged")
     return recorded
 

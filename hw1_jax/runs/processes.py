@@ -6,8 +6,8 @@ reads the checkpoint and hands it to the others, and it alone writes.
 """
 
 import contextlib
+import json
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
 from typing import NoReturn
@@ -16,7 +16,8 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from hw1_jax.errors import RunError, SettingError
+from hw1_jax.errors import UserError, show
+from hw1_jax.runs.options import Options
 
 HEARTBEAT_SECONDS = 30  # a process not heard of for so long is taken for dead; our choice
 CONNECT_SECONDS = 120  # to wait for all processes at the start; our choice
@@ -26,60 +27,43 @@ class ProcessLost(Exception):
   """Another process of this run died, or could not be reached."""
 
 
-def initialize(
-  coordinator_address: str | None, num_processes: str | None, process_id: str | None
-) -> None:
-  """Joins this process to the others; what is None, JAX finds out from its surroundings.
+def initialize(options: Options) -> None:
+  """Joins this process to the others; JAX detects what of their options is None.
 
   It can under Slurm, Open MPI, Kubernetes and on TPUs. To be called before any array exists.
 
   Raises:
-    SettingError: the three do not make sense, or are missing where JAX cannot find them.
+    UserError: the options do not make sense, or are missing where JAX cannot find them.
     ProcessLost: the others did not come within CONNECT_SECONDS.
   """
-  count = _number("num_processes", num_processes, 1)
-  index = _number("process_id", process_id, 0)
-  if count is not None and index is not None and index >= count:
-    raise SettingError("process_id", process_id, f"less than --num_processes, {count}")
-  if count is not None and (index is None or coordinator_address is None):
-    raise SettingError(
-      "num_processes", num_processes, "--coordinator_address=HOST:PORT and --process_id with it"
-    )
-  if coordinator_address is not None and not re.fullmatch(r"\S+:[0-9]{1,5}", coordinator_address):
-    raise SettingError("coordinator_address", coordinator_address, "HOST:PORT")
+  address, count, index = (
+    options.coordinator_address, options.num_processes, options.process_id
+  )  # fmt: skip
   if count is not None:
     print(
-      f"process {index} of {count}: meeting the others at {coordinator_address}, "
+      f"process {index} of {count}: meeting the others at {address}, "
       f"for at most {CONNECT_SECONDS} s",
       file=sys.stderr,
       flush=True,
     )
   try:
     jax.distributed.initialize(
-      coordinator_address,
+      address,
       count,
       index,
       initialization_timeout=CONNECT_SECONDS,
       heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
     )
   except ValueError as error:
-    raise SettingError(
+    raise UserError(
       "distributed",
-      str(error).splitlines()[0],
-      "a cluster that JAX knows, or --coordinator_address, --num_processes and --process_id",
+      show(str(error).splitlines()[0]),
+      "a cluster that JAX knows, or coordinator_address=HOST:PORT, num_processes=NUMBER and "
+      "process_id=NUMBER",
     ) from None
   except RuntimeError as error:
     reason = str(error).splitlines()[0]
     raise ProcessLost(f"the processes did not come together ({reason})") from None
-
-
-def _number(name: str, text: str | None, minimum: int) -> int | None:
-  if text is None:
-    return None
-  short = text.isdecimal() and text.isascii() and len(text) <= 7
-  if not short or not minimum <= int(text) <= 1_000_000:
-    raise SettingError(name, text, f"a whole number from {minimum} to 1000000")
-  return int(text)
 
 
 def is_writer() -> bool:
@@ -88,15 +72,16 @@ def is_writer() -> bool:
 
 
 def from_writer(work: Callable[[], bytes]) -> bytes:
-  """Returns on every process what `work` returns on the writer; a RunError comes to all as well."""
+  """Returns on every process what `work` returns on the writer; a UserError comes to all, too."""
   if jax.process_count() == 1:
     return work()
   content, failed = b"", False
   if is_writer():
     try:
       content = work()
-    except RunError as error:
-      content, failed = str(error).encode(), True
+    except UserError as error:
+      parts = (error.what, error.got, error.expected, error.remedy)
+      content, failed = json.dumps(parts).encode(), True
   header = multihost_utils.broadcast_one_to_all(np.array([len(content), failed], np.int32))
   size, failed = int(header[0]), bool(header[1])
   buffer = np.zeros(max(size, 1), np.uint8)
@@ -104,7 +89,7 @@ def from_writer(work: Callable[[], bytes]) -> bytes:
     buffer[:size] = np.frombuffer(content, np.uint8)
   content = np.asarray(multihost_utils.broadcast_one_to_all(buffer)).tobytes()[:size]
   if failed:
-    raise RunError(content.decode())
+    raise UserError(*json.loads(content))
   return content
 
 

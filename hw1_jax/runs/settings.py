@@ -4,7 +4,7 @@
     class Config(Settings):
       learning_rate: float = setting(1e-3, "Adam's learning rate; notebook", above=0)
 
-A wrong value raises `SettingError` with the flag, what it got and what it expects.
+A wrong value raises `UserError` with the setting, what it got and what is expected.
 """
 
 import dataclasses
@@ -13,10 +13,11 @@ import re
 import types
 import typing
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from hw1_jax import data
-from hw1_jax.errors import SettingError
+from hw1_jax.errors import UserError, show
 
 
 def setting(
@@ -54,12 +55,8 @@ def setting(
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings:
-  """Base of every experiment's Config; checks each field against its annotation and bounds."""
-
-  seed: int = setting(
-    0, "seed of every random stream; same seed, same bits", minimum=0, maximum=2**32 - 1
-  )
+class Checked:
+  """Base of dataclasses whose fields are checked against their annotations and bounds."""
 
   def __post_init__(self) -> None:
     hints = field_types(type(self))
@@ -68,18 +65,31 @@ class Settings:
       object.__setattr__(self, field.name, value)
 
   def require(self, condition: bool, name: str, expected: str) -> None:
-    """Raises SettingError for the field `name` unless `condition` holds."""
+    """Raises UserError for the field `name` unless `condition` holds."""
     if not condition:
-      raise SettingError(name, getattr(self, name), expected)
+      raise _wrong(name, getattr(self, name), expected)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings(Checked):
+  """Base of every experiment's Config: what decides its numbers."""
+
+  seed: int = setting(
+    0, "seed of every random stream; same seed, same bits", minimum=0, maximum=2**32 - 1
+  )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ImageSettings(Settings):
-  """Settings of an experiment on images: the data set that `main` loads for it, and how much."""
+  """Base of the Config of an experiment on an image set, which `main` loads for it."""
 
   dataset: str = setting("mnist", "the image set", choices=data.IMAGE_SETS)
   train_examples: int | None = setting(None, "train on the first so many; none: all", minimum=1)
   test_examples: int | None = setting(None, "test on the first so many; none: all", minimum=1)
+
+
+def _wrong(name: str, value: Any, expected: str) -> UserError:
+  return UserError(name, show(value), expected)
 
 
 def field_types(cls: type) -> dict[str, Any]:
@@ -119,40 +129,50 @@ def _checked(field: dataclasses.Field, annotation: Any, value: Any) -> Any:
   if not is_tuple:
     return _checked_scalar(field, kind, value, value)
   if isinstance(value, str) or not isinstance(value, Sequence):
-    raise SettingError(field.name, value, f"a list of {kind.__name__}")
+    raise _wrong(field.name, value, f"a list of {kind.__name__}")
   entries = tuple(_checked_scalar(field, kind, entry, value) for entry in value)
   if field.metadata.get("nonempty", True) and not entries:
-    raise SettingError(field.name, value, "at least one entry")
+    raise _wrong(field.name, value, "at least one entry")
   if field.metadata.get("unique") and len(set(entries)) < len(entries):
-    raise SettingError(field.name, value, "entries that differ from each other")
+    raise _wrong(field.name, value, "entries that differ from each other")
   return entries
 
 
 def _checked_scalar(field: dataclasses.Field, kind: type, value: Any, shown: Any) -> Any:
+  if kind is Path:
+    return _checked_path(field, value)
   if kind is float and isinstance(value, int) and not isinstance(value, bool):
     value = float(value)
   if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
     names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-    raise SettingError(field.name, shown, names.get(kind, kind.__name__))
+    raise _wrong(field.name, shown, names.get(kind, kind.__name__))
   if isinstance(value, float) and not math.isfinite(value):
-    raise SettingError(field.name, shown, "a finite number")
+    raise _wrong(field.name, shown, "a finite number")
   meta = field.metadata
   if isinstance(value, int) and meta.get("maximum") is None and value > 2**31 - 1:
-    raise SettingError(field.name, shown, f"at most {2**31 - 1}")
+    raise _wrong(field.name, shown, f"at most {2**31 - 1}")
   if meta.get("choices") and value not in meta["choices"]:
-    raise SettingError(field.name, shown, describe(field))
+    raise _wrong(field.name, shown, describe(field))
   if meta.get("pattern") and not re.fullmatch(meta["pattern"][0], str(value)):
-    raise SettingError(field.name, shown, describe(field))
+    raise _wrong(field.name, shown, describe(field))
   if kind in (int, float) and (
     (meta.get("minimum") is not None and value < meta["minimum"])
     or (meta.get("maximum") is not None and value > meta["maximum"])
     or (meta.get("above") is not None and value <= meta["above"])
     or (meta.get("below") is not None and value >= meta["below"])
   ):
-    raise SettingError(field.name, shown, describe(field))
+    raise _wrong(field.name, shown, describe(field))
   return value
 
 
-def defaults(config: type[Settings]) -> dict[str, Any]:
-  """Returns every setting's default."""
-  return {field.name: field.default for field in dataclasses.fields(config)}
+def _checked_path(field: dataclasses.Field, value: Any) -> Path:
+  """Returns the path that a text or Path names; a leading ~ is the home folder, as in a shell."""
+  text = str(value)
+  if not isinstance(value, str | Path) or not text.strip():
+    raise _wrong(field.name, value, "the name of a file or folder")
+  if any(ord(character) < 32 or ord(character) == 127 for character in text):
+    raise _wrong(field.name, value, "a name without control characters")
+  try:
+    return Path(text).expanduser()
+  except RuntimeError:
+    raise _wrong(field.name, value, "a user whose home folder is known after ~") from None

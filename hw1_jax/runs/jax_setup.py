@@ -1,0 +1,41 @@
+"""JAX made ready for one experiment, before any array exists."""
+
+import contextlib
+
+import jax
+
+from hw1_jax.errors import UserError
+from hw1_jax.runs.experiment import Experiment
+from hw1_jax.runs.options import Options
+from hw1_jax.runs.processes import initialize
+from hw1_jax.runs.provenance import usable_cores
+
+
+def set_up(experiment: Experiment, options: Options) -> None:
+  """Configures precision, compilation cache and devices, and joins the other processes.
+
+  Raises:
+    UserError: more devices are asked for than there are, or the processes' options are wrong.
+    ProcessLost: the other processes did not come.
+  """
+  if experiment.x64:
+    jax.config.update("jax_enable_x64", True)
+  if options.compilation_cache_dir:
+    jax.config.update("jax_compilation_cache_dir", str(options.compilation_cache_dir))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+  _limit_devices(options.num_devices)
+  if options.several_processes:
+    initialize(options)
+  available = jax.local_device_count()
+  if options.num_devices is not None and options.num_devices > available:
+    raise UserError("num_devices", options.num_devices, f"at most {available} here")
+
+
+def _limit_devices(num_devices: int | None) -> None:
+  """Makes one CPU device a core or `num_devices`, and lets a GPU process see so many GPUs."""
+  with contextlib.suppress(RuntimeError):  # a backend exists: a second call in one process
+    jax.config.update("jax_num_cpu_devices", num_devices or usable_cores())
+  if num_devices is not None:
+    visible = ",".join(map(str, range(num_devices)))
+    jax.config.update("jax_cuda_visible_devices", visible)
+    jax.config.update("jax_rocm_visible_devices", visible)
