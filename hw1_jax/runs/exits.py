@@ -19,9 +19,10 @@ FAILED, REFUSED = 1, 2  # exit codes; 128 + the signal's number where one ended 
 def one_line(experiment: Experiment) -> Iterator[None]:
   """Ends the process with one line and an exit code for every error that a user can meet."""
   try:
-    yield
-  except flags.HelpAsked as help:
-    print(help)
+    try:
+      yield
+    except flags.HelpAsked as help:
+      print(help, flush=True)
   except BrokenPipeError:  # the reader of our output has gone, as in `... --help | head`
     sys.stderr.close()
   except UserError as error:
