@@ -22,7 +22,11 @@ CHUNK_SIZE = 1
 
 
 def gradient_norm(loss: Callable[[PyTree], jax.Array], params: PyTree) -> jax.Array:
-  """Returns ||grad loss(params)||_2 over all parameters, a scalar."""
+  """Returns ||grad loss(params)||_2 over all parameters, a scalar.
+
+  >>> float(gradient_norm(lambda p: 3 * p["a"] + 4 * p["b"], {"a": 1.0, "b": 1.0}))
+  5.0
+  """
   return pytrees.norm(jax.grad(loss)(params))
 
 
@@ -43,6 +47,10 @@ def hessian(
 
   Raises:
     ValueError: `chunk_size` is less than 1.
+
+  >>> hessian(lambda p: p["a"] ** 2 + 3 * p["a"] * p["b"], {"a": 1.0, "b": 2.0})
+  Array([[2., 3.],
+         [3., 0.]], dtype=float32)
   """
   if chunk_size < 1:
     raise ValueError(f"chunk_size: got {chunk_size}, expected at least 1")
@@ -107,6 +115,11 @@ def mlp_hessian(
 
   Raises:
     ValueError: the shapes of inputs, targets and params do not fit together.
+
+  >>> params = {"dense_00": {"bias": jnp.zeros(1), "kernel": jnp.ones((1, 1))}}
+  >>> mlp_hessian(params, "relu", jnp.array([[1.0], [3.0]]), jnp.zeros((2, 1)))  # 2/N X'X
+  Array([[ 2.,  4.],
+         [ 4., 10.]], dtype=float32)
   """
   phi = getattr(jax.nn, activation) if isinstance(activation, str) else activation
   layers = [params[name] for name in sorted(params)]

@@ -25,6 +25,10 @@ def interpolate(
 
   Returns:
     Each array of `measure` with a leading axis [A].
+
+  >>> alphas = jnp.array([0.0, 0.5, 1.0])
+  >>> interpolate(lambda theta: theta @ theta, jnp.zeros(2), jnp.ones(2), alphas)
+  Array([0. , 0.5, 2. ], dtype=float32)
   """
   return jax.vmap(lambda alpha: measure(pytrees.lerp(start, end, alpha)))(alphas)
 
@@ -39,14 +43,14 @@ def make_interpolate_mlp(
   batch and serve every alpha; only the small layers behind are evaluated A times.
 
   Images are uint8 [N, H, W, C]; means over all N in nats and in [0, 1].
-  """
-  activation = models.ACTIVATIONS[model.activation]
 
-  def tail(params: PyTree, hidden: jax.Array) -> jax.Array:
-    for i in range(1, len(model.features)):
-      layer = params[f"dense_{i:02d}"]
-      hidden = activation(hidden) @ layer["kernel"] + layer["bias"]
-    return hidden
+  >>> model = models.MLP((4, 3))
+  >>> start, end = (models.init(model, jax.random.key(seed), (1, 2, 2, 1)) for seed in (0, 1))
+  >>> images, labels = jnp.full((5, 2, 2, 1), 255, jnp.uint8), jnp.array([0, 1, 2, 0, 1])
+  >>> curve = make_interpolate_mlp(model)(images, labels, start, end, jnp.linspace(-2, 2, 31))
+  >>> {name: values.shape for name, values in curve.items()}
+  {'accuracy': (31,), 'loss': (31,)}
+  """
 
   def measure(
     images: jax.Array, labels: jax.Array, start: PyTree, end: PyTree, alphas: jax.Array
@@ -55,13 +59,12 @@ def make_interpolate_mlp(
 
     def sums(batch: jax.Array, targets: jax.Array, weights: jax.Array) -> dict[str, jax.Array]:
       x = data.as_float(batch).reshape(batch.shape[0], -1)
-      z_start, z_end = (
-        x @ params["dense_00"]["kernel"] + params["dense_00"]["bias"] for params in (start, end)
-      )
+      z_start, z_end = models.first_layer(start, x), models.first_layer(end, x)
 
       def at_alpha(point: tuple[jax.Array, PyTree]) -> dict[str, jax.Array]:
         alpha, params = point
-        logits = tail(params, (1 - alpha) * z_start + alpha * z_end)
+        mixed = (1 - alpha) * z_start + alpha * z_end
+        logits = models.behind_first_layer(model, params, mixed)
         return {
           "loss": jnp.sum(losses.cross_entropies(logits, targets) * weights),
           "accuracy": jnp.sum(losses.hits(logits, targets) * weights),
@@ -69,7 +72,6 @@ def make_interpolate_mlp(
 
       return jax.lax.map(at_alpha, (alphas, along))
 
-    totals = evaluation.in_batches(sums, (images, labels), batch_size)
-    return {name: total / images.shape[0] for name, total in totals.items()}
+    return evaluation.means_in_batches(sums, (images, labels), batch_size)
 
   return measure

@@ -32,6 +32,9 @@ def eigenvalues(hessian: jax.Array, *, any_dtype: bool = False) -> jax.Array:
   Raises:
     TypeError: the matrix is not float64.
     ValueError: it is not square.
+
+  >>> eigenvalues(jnp.diag(jnp.array([2.0, -1.0])), any_dtype=True)
+  Array([-1.,  2.], dtype=float32)
   """
   _require_float64("hessian", hessian, any_dtype)
   if hessian.ndim < 2 or hessian.shape[-1] != hessian.shape[-2]:
@@ -49,6 +52,9 @@ def count_signs(
   Raises:
     TypeError: the eigenvalues are not float64, and not `any_dtype`.
     ValueError: `rtol` is negative.
+
+  >>> tuple(map(int, count_signs(jnp.array([-3.0, -1e-12, 0.0, 2.0]), any_dtype=True)))
+  (1, 2, 1)
   """
   _require_float64("eigenvalues", eigenvalues, any_dtype)
   if rtol < 0:
@@ -70,6 +76,10 @@ def minimal_ratio(
   Raises:
     TypeError: the eigenvalues are not float64, and not `any_dtype`.
     ValueError: `rtol` is negative.
+
+  >>> values = jnp.array([-3.0, 1e-12, 1.0, 2.0])
+  >>> [float(minimal_ratio(values, rtol, any_dtype=True)) for rtol in (0.0, 1e-10)]
+  [0.75, 0.5]
   """
   return count_signs(eigenvalues, rtol, any_dtype=any_dtype).positive / eigenvalues.shape[-1]
 

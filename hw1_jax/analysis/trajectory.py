@@ -22,6 +22,10 @@ def pca(points: np.ndarray, num_components: int = 2, *, block: int = 65536) -> P
 
   Raises:
     ValueError: `points` is not a matrix, or 1 <= K <= S does not hold.
+
+  >>> line = pca(np.array([[0.0, 0.0], [3.0, 4.0], [6.0, 8.0]]), 1)
+  >>> np.abs(line.coordinates[:, 0]).round(6).tolist(), line.explained.round(6).tolist()
+  ([5.0, 0.0, 5.0], [1.0])
   """
   if points.ndim != 2:
     raise ValueError(f"points: got shape {points.shape}, expected [S, P]")

@@ -83,6 +83,20 @@ class MLP(nn.Module):
     return x.T if self.batch_last else x
 
 
+def first_layer(params: Params, x: jax.Array) -> jax.Array:
+  """Returns an MLP's first pre-activations z [N, units] for inputs x [N, D]: affine in params."""
+  return x @ params["dense_00"]["kernel"] + params["dense_00"]["bias"]
+
+
+def behind_first_layer(model: MLP, params: Params, z: jax.Array) -> jax.Array:
+  """Returns an MLP's outputs [N, features[-1]] for its first pre-activations z [N, units]."""
+  activation = ACTIVATIONS[model.activation]
+  for i in range(1, len(model.features)):
+    layer = params[f"dense_{i:02d}"]
+    z = activation(z) @ layer["kernel"] + layer["bias"]
+  return z
+
+
 @dataclasses.dataclass(frozen=True)
 class ConvLayer:
   """A convolution, stride 1, no padding, ReLU; then 2 x 2 max-pooling, stride 2, if `pool`."""

@@ -36,6 +36,14 @@ def in_batches(
   return total
 
 
+def means_in_batches(
+  per_batch: Callable[..., Any], arrays: tuple[jax.Array, ...], batch_size: int
+) -> Any:
+  """Returns the sums of `in_batches` divided by the number of examples."""
+  totals = in_batches(per_batch, arrays, batch_size)
+  return jax.tree.map(lambda total: total / arrays[0].shape[0], totals)
+
+
 def make_evaluate(
   model: nn.Module, *, batch_size: int | None = None
 ) -> Callable[[jax.Array, jax.Array, Any], dict[str, jax.Array]]:
@@ -55,7 +63,6 @@ def make_evaluate(
         "accuracy": jnp.sum(losses.hits(logits, targets) * weights),
       }
 
-    totals = in_batches(sums, (images, labels), batch_size)
-    return {name: total / images.shape[0] for name, total in totals.items()}
+    return means_in_batches(sums, (images, labels), batch_size)
 
   return evaluate
