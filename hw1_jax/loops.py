@@ -2,7 +2,7 @@
 
 A computation is a sequence of named loops. Each loop owns a state (a pytree of arrays) and a
 function that advances it by one chunk. `Monitor` just runs them; `runs.RunMonitor` also draws
-progress, appends metrics, saves the state between chunks and takes up a saved state again.
+progress, appends metrics, saves the state between chunks and resumes from a saved state.
 """
 
 from collections.abc import Callable
@@ -71,7 +71,7 @@ class Monitor:
 
     `function` takes the indices of `batch_size` items, [B], and returns arrays [B, ...]; the last
     batch is filled up with the last item, what is too much is dropped. One batch is one chunk of a
-    `loop`, so an interrupted map goes on with the next batch.
+    `loop`, so an interrupted map resumes with the next batch.
     """
 
     def advance(state: dict[str, Any]) -> Chunk:

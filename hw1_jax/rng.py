@@ -8,7 +8,7 @@ import jax
 def stream(key: jax.Array, name: str) -> jax.Array:
   """Returns the key of the stream `name` under `key`.
 
-  Streams are told apart by the CRC-32 of their name (Python's `hash` changes from process to
+  Streams are distinguished by the CRC-32 of their name (Python's `hash` changes from process to
   process), so adding a stream never changes the draws of another one.
   """
   return jax.random.fold_in(key, zlib.crc32(name.encode()))

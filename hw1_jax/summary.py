@@ -24,7 +24,7 @@ class Number:
   """One measured quantity over runs, beside the reported value."""
 
   name: str  # "test accuracy, CNN-1"
-  values: tuple[float, ...]  # one a run; NaN where a run has none (said in `note`)
+  values: tuple[float, ...]  # one per run; NaN where a run has none (said in `note`)
   unit: str = ""
   reported: float | str | None = None  # None: the report prints no number
   note: str = ""

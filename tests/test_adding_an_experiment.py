@@ -107,7 +107,7 @@ def check_resume(command, tree):
   told = process.communicate()
   assert process.returncode == 130, told
   assert not (folder / "result.npz").exists()
-  assert "going on from" in do(f"{command} --workdir={folder}", tree)[1]
+  assert "resuming from" in do(f"{command} --workdir={folder}", tree)[1]
   ((whole, _),) = blocks("list")
   for name in ("result.npz", "metrics.jsonl"):
     assert (folder / name).read_bytes() == (tree / whole / name).read_bytes(), name

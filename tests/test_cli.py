@@ -196,11 +196,11 @@ def test_sigterm_saves_and_the_same_command_goes_on_to_the_same_bits(
   whole = command(tmp_path / "whole")
   monkeypatch.setattr(sys.modules[__name__], "STOP_AT", stop_at)
   line = fails(capsys, tmp_path, code=143)
-  assert "stopped by SIGTERM; the same command goes on from here" in line
+  assert "stopped by SIGTERM; the same command resumes here" in line
   assert json.loads((tmp_path / "run/provenance.json").read_text())["status"] == "interrupted"
   monkeypatch.setattr(sys.modules[__name__], "STOP_AT", None)
   folder = command(tmp_path)
-  assert "going on from" in capsys.readouterr().err
+  assert "resuming from" in capsys.readouterr().err
   assert (folder / "result.npz").read_bytes() == (whole / "result.npz").read_bytes()
   assert (folder / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
 
@@ -232,7 +232,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_previous_one(tmp_path, capsys, m
   command(tmp_path)
   told = capsys.readouterr().err
   assert f"{path} cannot be used" in told
-  assert "going on from" in told
+  assert "resuming from" in told
   assert (folder / "result.npz").read_bytes() == (whole / "result.npz").read_bytes()
   assert (folder / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
 

@@ -187,7 +187,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_previous_one(folders):
     outcome = go_on(copy)
     assert outcome.code == 0
     assert f"{path} cannot be used" in outcome.lines[0]
-    assert outcome.lines[1].endswith(f"going on from {copy / 'checkpoint.previous.msgpack'}")
+    assert outcome.lines[1].endswith(f"resuming from {copy / 'checkpoint.previous.msgpack'}")
     assert_same(copy, folders.finished)
 
   try_damages(folders, check, folders.killed, "checkpoint.msgpack")
@@ -220,7 +220,7 @@ def test_the_good_previous_checkpoint_outlives_the_next_save(folders):
     command(make_experiment(kill_at=5), f"--workdir={copy}", "--checkpoint_seconds=0")
   (copy / "checkpoint.msgpack").write_bytes(b"damaged again")
   outcome = go_on(copy)
-  assert outcome.lines[1].endswith(f"going on from {copy / 'checkpoint.previous.msgpack'}")
+  assert outcome.lines[1].endswith(f"resuming from {copy / 'checkpoint.previous.msgpack'}")
   assert_same(copy, folders.finished)
 
 
@@ -261,7 +261,7 @@ def test_a_damaged_config_is_refused_and_nothing_is_lost(folders):
     assert {p.name: p.read_bytes() for p in copy.glob("*.*")} == before
     path.unlink()
     outcome = go_on(copy)
-    assert outcome.lines[0].endswith(f"going on from {copy / 'checkpoint.msgpack'}")
+    assert outcome.lines[0].endswith(f"resuming from {copy / 'checkpoint.msgpack'}")
     assert_same(copy, folders.finished)
 
   try_damages(folders, check, folders.killed, "config.json")
@@ -280,7 +280,7 @@ def test_a_damaged_provenance_does_not_stop_a_killed_run(folders):
   def check(copy, path):
     outcome = go_on(copy)
     assert outcome.code == 0
-    assert outcome.lines[0].endswith(f"going on from {copy / 'checkpoint.msgpack'}")
+    assert outcome.lines[0].endswith(f"resuming from {copy / 'checkpoint.msgpack'}")
     assert_same(copy, folders.finished)
 
   claims_to_be_finished = json.dumps({"status": "finished"}).encode()

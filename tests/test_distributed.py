@@ -146,7 +146,7 @@ def test_a_death_ends_the_others_and_one_process_goes_on_from_there(tmp_path):
   assert "Traceback" not in output, output
   again = start(name, folder, 1, 1, *long)[0]
   line = next(line for line in again.stdout if "cannot" in line or "going on" in line)
-  assert "going on from" in line
+  assert "resuming from" in line
   before = (folder / "metrics.jsonl").stat().st_size
   while (folder / "metrics.jsonl").stat().st_size <= before:
     time.sleep(0.1)
@@ -167,7 +167,7 @@ def test_an_interrupt_of_any_process_stops_all_and_more_processes_can_go_on(tmp_
   assert read_json(folder / "provenance.json")["status"] == "interrupted"
   ended = finish(start(name, folder, 1, 2, "--num_epochs=20000"))
   assert ended[0][0] == 0, ended
-  assert "going on from" in ended[0][1]
+  assert "resuming from" in ended[0][1]
   straight = finish(start(name, tmp_path / "straight", 1, 1, "--num_epochs=20000"))
   assert straight[0][0] == 0, straight
   assert_same_run(folder, tmp_path / "straight")

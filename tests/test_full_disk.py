@@ -172,7 +172,7 @@ def test_whichever_write_fails_nothing_is_lost(tmp_path, whole, fault):
     outcome = command(TOY, f"--workdir={folder}")
     assert outcome.code == 0, (number, outcome)
     if failing.had_checkpoint and not finished:
-      assert "going on from" in outcome.lines[0], (number, outcome)
+      assert "resuming from" in outcome.lines[0], (number, outcome)
       went_on += 1
     assert_same(folder, whole)
     shutil.rmtree(folder)
@@ -262,7 +262,7 @@ def test_a_file_that_may_not_grow(tmp_path, whole, size):
   )
   had_checkpoint = bool(list(folder.glob("checkpoint*")))
   outcome = command(TOY, f"--workdir={folder}")
-  assert ("going on from" in "".join(outcome.lines)) == had_checkpoint
+  assert ("resuming from" in "".join(outcome.lines)) == had_checkpoint
   assert_same(folder, whole)
 
 
@@ -332,7 +332,7 @@ def test_a_file_system_that_has_become_read_only(mount, whole):
   assert "Read-only file system; choose a folder that you may write to, --workdir=FOLDER" in line
   mount("remount,rw")
   outcome = command(TOY, f"--workdir={folder}")
-  assert "going on from" in outcome.lines[0]
+  assert "resuming from" in outcome.lines[0]
   assert_same(folder, whole)
 
 

@@ -65,7 +65,7 @@ def memory_need(config: Config) -> Need:
 
 
 class Result(NamedTuple):
-  """M runs, E epochs, I search steps, P parameters; float64 but for the training's float32."""
+  """M runs, E epochs, I search steps, P parameters; float64 except the training's float32."""
 
   training_loss: np.ndarray  # [M, E] MSE, before each epoch's update
   trained_params: np.ndarray  # [M, P] float32, where the search starts

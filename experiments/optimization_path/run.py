@@ -42,7 +42,7 @@ class Config(shared.ImageSettings):
       self.require(self.snapshot_epochs <= most, "snapshot_epochs", f"at most {most} epochs")
 
 
-NUM_WEIGHTS = 8  # single weights to follow; our choice: as many lines as can be told apart
+NUM_WEIGHTS = 8  # single weights to follow; our choice: as many lines as can be distinguished
 
 
 class Result(NamedTuple):

@@ -11,7 +11,7 @@ TOPIC = topic_of("random_labels")
 
 FITTED = 0.99  # our reading of "can fit": exact accuracy on the random labels at the end
 HALF_EPOCHS = 10  # our reading of "slowly": true labels are half learned within the first epoch
-LEVELS = (0.5, 0.9, 0.99)  # training accuracies whose first epoch is told
+LEVELS = (0.5, 0.9, 0.99)  # training accuracies whose first epoch is stated
 FALLING = -0.9  # our reading of "as ... falls, ... rises": rank correlation over the epochs
 
 

@@ -28,7 +28,7 @@ class Config(shared.StoppedSettings):
   )
   learning_rate: tuple[float, ...] = shared.learning_rate(
     (0.0012, 0.0012, 0.0011, 0.009, 0.009, 0.009),
-    "one, one a model, or one a target and model (all models of the first target first)",
+    "one, one per model, or one per target and model (all models of the first target first)",
   )
   weight_decay: float = shared.weight_decay(1e-4)
   num_epochs: int = shared.num_epochs(25_000, "the most epochs")

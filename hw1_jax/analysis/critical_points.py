@@ -33,7 +33,7 @@ MAX_ITERATIONS = 50  # our choice: 1.3 to 1.8 s on a core at 571 parameters; mor
 POLISH_ITERATIONS = 5  # our choice: kept back of `max_iterations`; the first one or two gain most
 
 # Dampings to choose from in each step, relative to the largest curvature; one eigendecomposition
-# serves all. Our choice: half decades, from undamped but for rounding to short gradient steps.
+# serves all. Our choice: half decades, from undamped up to rounding to short gradient steps.
 DAMPINGS = 10.0 ** np.arange(-14, 1, 0.5)
 
 # A step on ||gradient|| must shrink it at least to this fraction, else the run has stalled. Our
@@ -159,7 +159,7 @@ def _search(
     dampings = (DAMPINGS * curvature)[:, None]  # [dampings, 1], against eigenvalues [P]
 
     landings = theta - (components * eigenvalues / (eigenvalues**2 + dampings**2)) @ vectors.T
-    stationary = landings[0]  # of the quadratic model, but for rounding
+    stationary = landings[0]  # of the quadratic model, up to rounding
     if not downhill:
       landings = jnp.concatenate([landings, theta - _newton_steps(hessian, theta, slope, matrix)])
     landing, landing_norm = _lowest(gradient_norm, landings)

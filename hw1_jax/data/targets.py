@@ -9,7 +9,7 @@ import numpy as np
 
 from hw1_jax.errors import UserError, show
 
-# Target functions. Each takes a NumPy array or a JAX array and answers in kind.
+# Target functions. Each takes a NumPy array or a JAX array and returns the same kind.
 
 
 def _namespace(x: Any) -> Any:

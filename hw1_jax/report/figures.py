@@ -1,7 +1,7 @@
 """Drawing for the experiments: arrays -> matplotlib figures, one look for all.
 
 Models, runs and settings take their colour and marker from one list by index, so that the same
-model looks the same in every figure. The colours are Okabe and Ito's, told apart by colour-blind
+model looks the same in every figure. The colours are Okabe and Ito's, distinguished by colour-blind
 readers; markers and line styles say it a second time.
 """
 

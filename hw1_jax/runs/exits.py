@@ -32,9 +32,9 @@ def one_line(experiment: Experiment) -> Iterator[None]:
   except NonFiniteError as error:
     stop(experiment, str(error), FAILED)
   except ProcessLost as error:
-    stop(experiment, f"{error}; the same command goes on from the last checkpoint", FAILED)
+    stop(experiment, f"{error}; the same command resumes from the last checkpoint", FAILED)
   except Interrupted as interrupt:
-    stop(experiment, f"stopped by {interrupt}; the same command goes on from here", interrupt.code)
+    stop(experiment, f"stopped by {interrupt}; the same command resumes here", interrupt.code)
 
 
 def stop(experiment: Experiment, message: str, code: int) -> NoReturn:

@@ -42,7 +42,7 @@ class RunFolder:
 
   @contextlib.contextmanager
   def hold(self, config: dict[str, Any], *, overwrite: bool) -> Iterator[None]:
-    """Creates or takes up the folder, and keeps other processes out while the context lasts.
+    """Creates or reopens the folder, and keeps other processes out while the context lasts.
 
     Args:
       config: the run's settings.
@@ -139,7 +139,7 @@ class RunFolder:
     except UserError:
       if path.exists() and result.exists() and not list(self.path.glob("checkpoint*.msgpack")):
         raise
-      return False  # nothing to lose, or a checkpoint to go on from
+      return False  # nothing to lose, or a checkpoint to resume from
     needed = (result, self.path / "summary.json")
     if status != "finished" or not all(path.is_file() for path in needed):
       return False

@@ -82,14 +82,14 @@ class RunMonitor(Monitor):
       self._metrics_bytes = len(recorded)
       self._metrics_digest.update(recorded)
       self._keep = name == "checkpoint.msgpack"
-      self.say(f"going on from {path}")
+      self.say(f"resuming from {path}")
       break
     else:
       if foreign:
         raise UserError(
           f"{foreign} belongs to a run with other settings than these, and no earlier state can be "
           "used",
-          remedy="start anew by overwrite=true or choose another folder, workdir=FOLDER",
+          remedy="start again with overwrite=true or choose another folder, workdir=FOLDER",
         )
     try:
       with open(self._metrics_path, "ab") as file:

@@ -1,4 +1,4 @@
-"""Members in rounds: some of M trainings go on by one epoch, the others wait.
+"""Members in rounds: some of M trainings advance by one epoch, the others wait.
 
 All functions take and return arrays on the host; `rows` [R] says which members a round is about.
 """

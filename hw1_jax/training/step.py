@@ -86,7 +86,7 @@ def _sum_over_parts(
 
   images, labels, weights = (cut(array) for array in batch)
   if models.in_micro_batches(model):
-    # Turned here, as uint8: inside the loop XLA would turn the images anew for every slice of them.
+    # Turned here, as uint8: inside the loop XLA would turn the images again for every slice.
     images = jnp.transpose(images, (0, 4, 2, 3, 1))
   stacked = (images, labels, weights, mine(jax.random.split(key, parts)))
 

@@ -166,7 +166,7 @@ def kill_and_resume(name, kills, tmp_path, cache, say):
       kill_after = rng.uniform(0, span) if done < kills else None
       attempt = command.attempt(kill_after, from_checkpoint=late)
       done += attempt.killed
-      went_on += "going on from" in attempt.told
+      went_on += "resuming from" in attempt.told
       assert unreadable(name, folder, whole) == [], f"after {done} kills"
       if not attempt.killed:
         break
