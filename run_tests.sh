@@ -6,7 +6,7 @@
 set -eu
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . scripts/venv.sh
-ensure_venv requirements-dev.txt
+ensure_venv requirements.txt requirements-dev.txt
 case " $* " in
   *" -m gpu "*) ;;
   *) export JAX_PLATFORMS=cpu ;;

@@ -1,6 +1,6 @@
 """Times every workload in ours and in PyTorch eager, in turns, and prints the ratios.
 
-    pip install -r requirements-bench.txt
+    pip install -e '.[bench]'
     python -m benchmarks.compare                     # all workloads, long report's sizes
     python -m benchmarks.compare --workload=hessian --pairs=7
     python -m benchmarks.compare --quick             # small sizes: does it run at all

@@ -1,4 +1,4 @@
-"""The report page in a real browser: needs requirements-browser.txt and a Chromium binary.
+"""The report page in a real browser: needs the dependency group browser and a Chromium binary.
 
 python -m pytest -m browser tests/test_report_browser.py
 """
@@ -29,7 +29,7 @@ FLAGS = (
 
 @pytest.fixture(scope="module")
 def browser():
-  api = pytest.importorskip("playwright.sync_api", reason="needs requirements-browser.txt")
+  api = pytest.importorskip("playwright.sync_api", reason="needs the dependency group browser")
   chromium = shutil.which("chromium") or shutil.which("chromium-browser")
   if chromium is None:
     pytest.skip("no chromium on the PATH; on Debian: apt-get install chromium")
