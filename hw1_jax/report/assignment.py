@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 PACKAGE = Path(__file__).resolve().parents[1]
-# Beside the package in a checkout; inside it, as hw1_jax.experiments, where it is installed.
+# Inside the package, as hw1_jax.experiments, where it is installed; beside it in a checkout.
 EXPERIMENTS = next(
-  (path for path in (PACKAGE.parent / "experiments", PACKAGE / "experiments") if path.is_dir()),
+  (path for path in (PACKAGE / "experiments", PACKAGE.parent / "experiments") if path.is_dir()),
   PACKAGE / "experiments",
 )
 
@@ -52,9 +52,18 @@ class Part(NamedTuple):
 
 
 @functools.cache
+def _registry() -> dict[str, Any]:
+  return tomllib.loads((EXPERIMENTS / "assignment.toml").read_text(encoding="utf-8"))
+
+
+def overlays() -> Mapping[str, str]:
+  """Returns profile -> the profile whose flagfiles come before its own."""
+  return _registry().get("overlays", NOTHING)
+
+
+@functools.cache
 def read_assignment() -> tuple[Part, ...]:
   """Returns the assignment's parts, in its order."""
-  text = (EXPERIMENTS / "assignment.toml").read_text(encoding="utf-8")
   return tuple(
     Part(
       part["number"],
@@ -62,7 +71,7 @@ def read_assignment() -> tuple[Part, ...]:
       tuple(Topic(**topic) for topic in part["topic"]),
       Bonus(**part["bonus"]) if "bonus" in part else None,
     )
-    for part in tomllib.loads(text)["part"]
+    for part in _registry()["part"]
   )
 
 

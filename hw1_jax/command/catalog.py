@@ -1,0 +1,70 @@
+"""What there is to run: experiments, profiles, and the flagfiles that join them."""
+
+import difflib
+import importlib
+import importlib.util
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from hw1_jax.report.assignment import EXPERIMENTS, overlays, topics
+from hw1_jax.runs.experiment import Experiment
+
+
+class UsageError(Exception):
+  """A command that cannot be meant: one line that says what, and what there is instead."""
+
+
+def names() -> list[str]:
+  """Returns all experiments, in the assignment's order."""
+  return [topic.experiment for topic in topics()]
+
+
+def profiles() -> list[str]:
+  """Returns the profiles: the folders of flagfiles."""
+  return sorted(path.name for path in (EXPERIMENTS / "flags").iterdir() if path.is_dir())
+
+
+def members(profile: str) -> list[str]:
+  """Returns the experiments of a profile, in the assignment's order."""
+  return [name for name in names() if _flagfile(profile, name).is_file()]
+
+
+def flagfiles(profile: str, name: str) -> list[str]:
+  """Returns the flags that name the flagfiles of an experiment, the one that wins last."""
+  below = overlays().get(profile)
+  paths = [_flagfile(each, name) for each in (below, profile) if each]
+  return [f"--flagfile={_short(path)}" for path in paths if path.is_file()]
+
+
+def experiment(name: str) -> Experiment:
+  """Returns an experiment, imported from where it is: hw1_jax.experiments if installed."""
+  installed = importlib.util.find_spec("hw1_jax.experiments") is not None
+  package = "hw1_jax.experiments" if installed else "experiments"
+  return importlib.import_module(f"{package}.{name}").EXPERIMENT
+
+
+def known(word: str, kind: str, expected: Iterable[str]) -> str:
+  """Returns `word` if it is one of `expected`; else UsageError asks which one was meant."""
+  expected = list(expected)
+  if word in expected:
+    return word
+  raise UsageError(f"no {kind} {word[:80]!r}{guess(word, expected)}")
+
+
+def guess(word: str, expected: Iterable[str]) -> str:
+  """Returns '; did you mean ...?', or what there is."""
+  near = difflib.get_close_matches(word[:80], list(expected), n=1)
+  if near:
+    return f"; did you mean {near[0]}?"
+  return f"; expected one of: {' '.join(expected)}"
+
+
+def _flagfile(profile: str, name: str) -> Path:
+  return EXPERIMENTS / "flags" / profile / f"{name}.flags"
+
+
+def _short(path: Path) -> str:
+  """Returns a path as seen from here if it lies below, so that commands can be read."""
+  here = os.path.relpath(path)
+  return str(path) if here.startswith(os.pardir) else here

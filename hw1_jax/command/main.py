@@ -1,0 +1,116 @@
+"""The experiments from any folder.
+
+  hw1 list                                   the experiments, and which profiles have them
+  hw1 run NAME [--profile=quick] [--flag=value ...]       one experiment; --help lists its flags
+  hw1 run-all [PROFILE] [NAME ...] [--flag=value ...]     several, and one page of their results
+  hw1 report FOLDER                          the page of a folder of runs
+  hw1 completion bash                        for .bashrc: eval "$(hw1 completion bash)"
+
+Without --profile, `hw1 run` uses the experiment's own defaults. Exit code: 0, 1 if a run failed, 2
+for wrong arguments, 129, 130 or 143 if interrupted.
+"""
+
+import importlib.metadata
+import os
+import sys
+from collections.abc import Sequence
+
+from hw1_jax.command import children, completion
+from hw1_jax.command.catalog import (
+  UsageError,
+  experiment,
+  flagfiles,
+  known,
+  members,
+  names,
+  profiles,
+)
+from hw1_jax.command.run_all import program, run_all
+from hw1_jax.report import page
+from hw1_jax.report.assignment import topics
+from hw1_jax.runs.main import main as run_experiment
+
+
+def show_list(arguments: Sequence[str]) -> int:
+  """Prints a line an experiment: section, name, title, profiles."""
+  if arguments:
+    raise UsageError(f"list takes no arguments; got {arguments[0][:80]!r}")
+  width = max(map(len, names()))
+  for topic in topics():
+    having = " ".join(each for each in profiles() if topic.experiment in members(each))
+    print(f"{topic.number}  {topic.experiment:{width}}  {topic.short}  [{having}]")
+  return 0
+
+
+def show_version() -> int:
+  """Prints the version of the installed package."""
+  try:
+    print(f"hw1_jax {importlib.metadata.version('hw1_jax')}")
+  except importlib.metadata.PackageNotFoundError:
+    print("hw1_jax, a checkout that is not installed")
+  return 0
+
+
+def run(arguments: Sequence[str]) -> int:
+  """Runs one experiment in this process, with a profile's flagfiles before the flags given."""
+  if not arguments or arguments[0].startswith("-"):
+    if arguments and arguments[0].lstrip("-") in ("h", "help"):
+      print((__doc__ or "").strip())
+      return 0
+    raise UsageError(f"run: name an experiment, one of: {' '.join(names())}")
+  name = arguments[0]
+  if name in profiles():
+    raise UsageError(f"run: {name} is a profile; hw1 run-all {name} runs its experiments")
+  known(name, "experiment", names())
+  files, rest, waiting = [], [], iter(arguments[1:])
+  for argument in waiting:
+    flag, equals, profile = argument.partition("=")
+    if flag.lstrip("-") == "profile" and flag.startswith("-"):
+      profile = profile if equals else next(waiting, "")
+      known(profile, "profile", profiles())
+      if name not in members(profile):
+        raise UsageError(
+          f"{name} is not in profile {profile}; it has: {' '.join(members(profile))}"
+        )
+      files = flagfiles(profile, name)
+    else:
+      rest.append("--help" if argument == "-h" else argument)
+  run_experiment(experiment(name), [name, *files, *rest])
+  return 0
+
+
+def child(arguments: Sequence[str]) -> int:
+  """`child PARENT NAME flags`: an experiment of run-all, which ends with the process PARENT."""
+  parent, name, *flags = arguments
+  children.die_with(int(parent))
+  run_experiment(experiment(name), [name, *flags])
+  return 0
+
+
+COMMANDS = {
+  "list": show_list,
+  "run": run,
+  "run-all": run_all,
+  "report": page.main,
+  "completion": completion.main,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+  """Returns the exit code of `hw1 ARGUMENTS`."""
+  command, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+  try:
+    if command in ("-h", "--help", "help"):
+      print((__doc__ or "").strip())
+      return 0
+    if command == "--version":
+      return show_version()
+    if command == "child":
+      return child(rest)
+    return COMMANDS[known(command, "command", COMMANDS)](rest)
+  except UsageError as error:
+    print(f"{program()}: {' '.join(str(error).split())}", file=sys.stderr)
+    return 2
+  except BrokenPipeError:  # the reader has gone, as in `hw1 list | head -1`
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

@@ -1,0 +1,179 @@
+"""From the words of a command line to the experiments to run, each with its own flags."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from absl import flags
+
+from hw1_jax.command.catalog import (
+  UsageError,
+  experiment,
+  flagfiles,
+  guess,
+  members,
+  names,
+  profiles,
+)
+from hw1_jax.runs.experiment import Experiment
+from hw1_jax.runs.flags import define_flags, parse_config, read_flags
+
+QUICK = "quick"  # the profile of a command that names none
+EMBEDDED = "digits"
+PATH_FLAGS = ("workdir", "data_dir", "manual_dir", "compilation_cache_dir", "flagfile")
+HELP = ("help", "helpfull", "helpshort", "h", "?")
+
+
+class Plan(NamedTuple):
+  """What to run, in order, and where."""
+
+  profile: str
+  folder: Path  # takes a run folder for each experiment, and the page
+  commands: dict[str, list[str]]  # experiment -> its flags
+  notes: tuple[str, ...]  # lines to tell the user
+  help: bool
+
+
+class Flag(NamedTuple):
+  name: str  # without dashes and "no"
+  token: str  # as it is given on
+
+
+def make_plan(arguments: Sequence[str], came_from: Path | None = None) -> Plan:
+  """Returns the plan of `[PROFILE] [NAME ...] [--flag=value ...]`, in any order.
+
+  Every flag is given to the experiments that have it. UsageError for a flag that none has, for a
+  value that one refuses, for words that name nothing. Relative paths are those of `came_from`.
+  """
+  known = {name: define_flags(experiment(name)) for name in names()}
+  words, given = _sort(list(_expand(arguments, known, came_from)), known, came_from)
+  profile, chosen = _choose(words)
+  if any(flag.name in HELP for flag in given):
+    return Plan(profile, Path(), {name: [] for name in chosen if words}, (), help=True)
+  _refuse_unknown(given, chosen, known)
+  placed = [flag.token.partition("=")[2] for flag in given if flag.name == "workdir"]
+  given = [flag for flag in given if flag.name != "workdir"]
+  folder = Path(placed[-1] if placed else Path("results", profile))
+  if placed and not placed[-1]:
+    raise UsageError("--workdir: got '', expected a folder")
+  if placed and (folder / "config.json").exists():
+    raise UsageError(
+      f"--workdir: {folder} is a run folder itself, and a run would go to {folder / chosen[0]};"
+      " name another folder"
+    )
+  commands, notes = {}, []
+  for name in chosen:
+    own = [flag.token for flag in given if flag.name in known[name]]
+    workdir = [f"--workdir={folder / name}"] if placed else []
+    commands[name] = [*flagfiles(profile, name), *own, *workdir]
+    _check(experiment(name), commands[name])
+  for flag in given:
+    without = [name for name in chosen if flag.name not in known[name]]
+    if without:
+      notes.append(f"--{flag.name} is no flag of {', '.join(without)}: not given to them")
+  return Plan(profile, folder, commands, tuple(dict.fromkeys(notes)), help=False)
+
+
+def _expand(
+  arguments: Sequence[str], known: dict[str, flags.FlagValues], came_from: Path | None
+) -> Iterator[str]:
+  """Yields the arguments, with the lines of a flagfile in its place."""
+  reader = next(iter(known.values()))
+  waiting = iter(arguments)
+  for argument in waiting:
+    name, equals, path = argument.lstrip("-").partition("=")
+    if not argument.startswith("-") or name != "flagfile":
+      yield argument
+      continue
+    path = path if equals else next(waiting, "")
+    try:
+      yield from reader.read_flags_from_files([f"--flagfile={_from(path, came_from)}"])
+    except (flags.Error, OSError, ValueError) as error:
+      raise UsageError(f"--flagfile: {error}") from None
+
+
+def _sort(
+  arguments: Sequence[str], known: dict[str, flags.FlagValues], came_from: Path | None
+) -> tuple[list[str], list[Flag]]:
+  """Returns the words, and the flags with their values, `--name=value` or `--name value`."""
+  words, found = [], []
+  waiting = iter(arguments)
+  for argument in waiting:
+    if not argument.startswith("-") or argument == "-":
+      words.append(argument)
+      continue
+    name, equals, value = argument.lstrip("-").partition("=")
+    definition = next((values[name] for values in known.values() if name in values), None)
+    if definition is None and name.startswith("no"):  # --noname
+      positive = name.removeprefix("no")
+      definition = next((values[positive] for values in known.values() if positive in values), None)
+      if definition is not None and definition.boolean and not equals:
+        found.append(Flag(positive, argument))
+        continue
+    if definition is not None and not definition.boolean and not equals:
+      equals, value = "=", next(waiting, "")
+      if not value:
+        raise UsageError(f"--{name}: a value is missing, --{name}=...")
+    if name in PATH_FLAGS and equals:
+      value = str(_from(value, came_from))
+    found.append(Flag(name, f"--{name}{equals}{value}"))
+  return words, found
+
+
+def _from(path: str, came_from: Path | None) -> str:
+  """Returns a relative path as seen from where the command was given."""
+  if not path or came_from is None or path.startswith("~") or os.path.isabs(path):
+    return path
+  return str(came_from / path)
+
+
+def _choose(words: Sequence[str]) -> tuple[str, list[str]]:
+  """Returns the profile and the experiments that the words name; all of them if none."""
+  words = [word.rstrip("/") or word for word in words]
+  named = [word for word in words if word in profiles()]
+  if len(set(named)) > 1:
+    raise UsageError(f"two profiles, {named[0]} and {named[1]}: run one after the other")
+  profile = named[0] if named else QUICK
+  there = members(profile)
+  wanted = dict.fromkeys(word for word in words if word not in named)
+  for word in wanted:
+    if word in names() and word not in there:
+      raise UsageError(f"{word} is not in profile {profile}, which has: {' '.join(there)}")
+    if word not in there:
+      kind = "experiment" if named else "profile or experiment"
+      near = guess(word, [*there, *([] if named else profiles())])
+      raise UsageError(f"no {kind} {word[:80]!r}{near}")
+  return profile, list(wanted) or there
+
+
+def _refuse_unknown(
+  given: Sequence[Flag], chosen: Sequence[str], known: dict[str, flags.FlagValues]
+) -> None:
+  for flag in given:
+    if any(flag.name in known[name] for name in chosen):
+      continue
+    others = [name for name in known if flag.name in known[name]]
+    if others:
+      raise UsageError(
+        f"--{flag.name} is no flag of {', '.join(chosen)}; it is one of {', '.join(others)}"
+      )
+    every = {each for name in chosen for each in known[name]}
+    near = guess(flag.name, sorted(every))
+    near = near if "did you mean" in near else "; --help behind an experiment's name lists them"
+    raise UsageError(f"no flag --{flag.name[:80]}{near.replace('mean ', 'mean --')}")
+
+
+def _check(one: Experiment, arguments: Sequence[str]) -> None:
+  """Raises UsageError if the experiment would refuse its flags, before any is run."""
+  values = define_flags(one)
+  try:
+    read_flags(values, [one.name, *arguments])
+    config = parse_config(one, values.flag_values_dict())
+  except (flags.Error, ValueError) as error:
+    raise UsageError(f"{one.name}: {error}") from None
+  if one.uses_images and config.dataset == EMBEDDED and values["manual_dir"].present:
+    raise UsageError(
+      f"--manual_dir: {one.name} here trains on the embedded {EMBEDDED} and reads no file; add"
+      " --dataset=mnist, or run the profile long_report"
+    )

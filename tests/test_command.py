@@ -1,0 +1,287 @@
+"""hw1 and run_all.sh: each form of a command does what it looks like, or is refused in a line."""
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from hw1_jax.command import catalog
+from hw1_jax.command.catalog import UsageError
+from hw1_jax.command.main import main
+from hw1_jax.command.plan import make_plan
+from hw1_jax.report.assignment import EXPERIMENTS, topics
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+FLAGS = os.path.relpath(EXPERIMENTS / "flags")
+
+
+@pytest.fixture(autouse=True)
+def in_root(monkeypatch):
+  monkeypatch.chdir(ROOT)
+  monkeypatch.delenv("HW1_CALLED_FROM", raising=False)
+
+
+def test_every_entry_of_the_registry_is_an_experiment_with_a_tiny_profile():
+  assert catalog.names() == [topic.experiment for topic in topics()]
+  assert catalog.members("tiny") == catalog.names()
+  for topic in topics():
+    assert catalog.experiment(topic.experiment).name == topic.experiment
+    assert all(topic.experiment in catalog.members(profile) for profile in topic.profiles)
+
+
+def test_no_words_are_all_experiments_of_the_quick_profile_in_order():
+  plan = make_plan([])
+  assert (plan.profile, plan.folder) == ("quick", pathlib.Path("results/quick"))
+  assert list(plan.commands) == catalog.names()
+  assert plan.commands["sensitivity"] == [
+    "--flagfile=experiments/flags/long_report/sensitivity.flags",
+    "--flagfile=experiments/flags/quick/sensitivity.flags",
+  ]
+
+
+@pytest.mark.parametrize(
+  ("arguments", "profile", "chosen"),
+  [
+    (["gradient_norm"], "quick", ["gradient_norm"]),
+    (["quick/"], "quick", None),
+    (["quick", "gradient_norm"], "quick", ["gradient_norm"]),
+    (["gradient_norm", "tiny"], "tiny", ["gradient_norm"]),
+    (["sensitivity", "gradient_norm", "sensitivity"], "quick", ["sensitivity", "gradient_norm"]),
+    (["--num_epochs", "20", "gradient_norm"], "quick", ["gradient_norm"]),
+    (["--overwrite", "gradient_norm"], "quick", ["gradient_norm"]),
+  ],
+)
+def test_words_are_profile_and_experiments_in_any_order(arguments, profile, chosen):
+  plan = make_plan(arguments)
+  assert plan.profile == profile
+  assert list(plan.commands) == (chosen or catalog.members(profile))
+
+
+def test_a_flag_goes_to_the_experiments_that_have_it_and_the_others_are_named():
+  plan = make_plan(["tiny", "gradient_norm", "random_labels", "--batch_size", "60", "--seed=3"])
+  assert plan.commands == {
+    "gradient_norm": [f"--flagfile={FLAGS}/tiny/gradient_norm.flags", "--seed=3"],
+    "random_labels": [
+      f"--flagfile={FLAGS}/tiny/random_labels.flags", "--batch_size=60", "--seed=3"],
+  }  # fmt: skip
+  assert plan.notes == ("--batch_size is no flag of gradient_norm: not given to them",)
+
+
+def test_a_workdir_takes_a_folder_for_each_experiment_and_the_page():
+  plan = make_plan(["tiny", "gradient_norm", "sensitivity", "--workdir=out"])
+  assert plan.folder == pathlib.Path("out")
+  for name, flags in plan.commands.items():
+    assert flags[-1] == f"--workdir=out/{name}"
+  assert (
+    make_plan(["tiny", "gradient_norm", "--workdir=out"]).commands["gradient_norm"]
+    == (plan.commands["gradient_norm"])
+  )
+
+
+def test_relative_paths_are_those_of_the_folder_where_the_command_was_given(tmp_path):
+  (tmp_path / "my.flags").write_text("--seed=5\n--num_runs=1\n")
+  arguments = ["tiny", "gradient_norm", "--workdir=out", "--flagfile=my.flags"]
+  plan = make_plan(arguments, tmp_path)
+  assert plan.folder == tmp_path / "out"
+  assert plan.commands["gradient_norm"][1:] == [
+    "--seed=5", "--num_runs=1", f"--workdir={tmp_path}/out/gradient_norm"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+  ("arguments", "message"),
+  [
+    (["gradient_nrom"], "no profile or experiment 'gradient_nrom'; did you mean gradient_norm?"),
+    (["quik"], "no profile or experiment 'quik'; did you mean quick?"),
+    (["tiny", "zzz"], "no experiment 'zzz'; expected one of: simulate_function "),
+    (["short_report", "sensitivity"], "sensitivity is not in profile short_report, which has: "),
+    (["quick", "long_report"], "two profiles, quick and long_report: run one after the other"),
+    (["--num_epoch=3"], "no flag --num_epoch; did you mean --num_epochs?"),
+    (["--qqqqqqqqqq"], "no flag --qqqqqqqqqq; --help behind an experiment's name lists them"),
+    (["gradient_norm", "--batch_size=3"], "--batch_size is no flag of gradient_norm; it is one of"),
+    (["--num_epochs"], "--num_epochs: a value is missing, --num_epochs=..."),
+    (["--num_epochs=x"], "simulate_function: --num_epochs: got 'x', expected a whole number"),
+    (["--workdir="], "--workdir: got '', expected a folder"),
+    (["--manual_dir=x"], "here trains on the embedded digits and reads no file; add --dataset="),
+    (["--flagfile=/no/such"], "--flagfile: "),
+  ],
+)
+def test_what_cannot_be_meant_is_refused_once_and_in_one_line(arguments, message, capsys):
+  assert main(["run-all", *arguments]) == 2
+  out, err = capsys.readouterr()
+  assert out == ""
+  assert len(err.splitlines()) == 1
+  assert err.startswith("hw1: ")
+  assert message in err
+
+
+def test_manual_dir_is_taken_where_files_are_read():
+  plan = make_plan(["quick", "random_labels", "--manual_dir=x", "--dataset=mnist"])
+  assert plan.commands["random_labels"][-2:] == ["--manual_dir=x", "--dataset=mnist"]
+  assert make_plan(["short_report", "--manual_dir=x"]).notes
+
+
+def test_a_run_folder_is_not_taken_for_a_folder_of_runs(tmp_path):
+  (tmp_path / "config.json").write_text("{}")
+  with pytest.raises(UsageError, match="is a run folder itself"):
+    make_plan(["gradient_norm", f"--workdir={tmp_path}"])
+
+
+@pytest.mark.parametrize(
+  ("arguments", "text"),
+  [
+    (["--help"], "hw1 list"),
+    ([], "hw1 list"),
+    (["run-all", "quick", "--help"], "./run_all.sh gradient_norm"),
+    (["run-all", "-h"], "./run_all.sh gradient_norm"),
+    (["run-all", "gradient_norm", "--help"], "Flags of gradient_norm"),
+    (["run", "gradient_norm", "-h"], "Flags of gradient_norm"),
+    (["run", "--help"], "hw1 list"),
+    (["completion", "bash"], "complete -o default -F _hw1 hw1"),
+    (["list"], "1.3.4  sensitivity"),
+    (["completion", "words", "run", "grad"], "gradient_norm"),
+    (["completion", "words", "run", "gradient_norm", "--"], "--num_epochs="),
+  ],
+)
+def test_help_is_given_wherever_it_is_asked_for(arguments, text, capsys):
+  assert main(arguments) == 0
+  out, err = capsys.readouterr()
+  assert text in out
+  assert err == ""
+
+
+@pytest.mark.parametrize(
+  ("arguments", "message"),
+  [
+    (["rnu"], "no command 'rnu'; did you mean run?"),
+    (["run"], "run: name an experiment, one of: simulate_function"),
+    (["run", "quick"], "run: quick is a profile; hw1 run-all quick runs its experiments"),
+    (["run", "gradient_nrom"], "no experiment 'gradient_nrom'; did you mean gradient_norm?"),
+    (["run", "gradient_norm", "--profile", "tniy"], "no profile 'tniy'; did you mean tiny?"),
+    (["run", "sensitivity", "--profile=short_report"], "sensitivity is not in profile short_"),
+    (["list", "x"], "list takes no arguments; got 'x'"),
+    (["completion"], "completion: expected bash"),
+  ],
+)
+def test_a_wrong_command_is_one_line_and_exit_2(arguments, message, capsys):
+  assert main(arguments) == 2
+  out, err = capsys.readouterr()
+  assert (out, len(err.splitlines())) == ("", 1)
+  assert message in err
+
+
+def test_a_closed_pipe_is_no_traceback():
+  command = f"set -o pipefail; '{sys.executable}' -m hw1_jax.command list | true"
+  done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
+  assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.fixture
+def checkout(tmp_path):
+  """A checkout whose set-up is done: run_all.sh with the Python of these tests."""
+  tree = tmp_path / "checkout"
+  (tree / "scripts").mkdir(parents=True)
+  (tree / "scripts" / "venv.sh").write_text("ensure_venv() { :; }\n")
+  shutil.copy(ROOT / "run_all.sh", tree)
+  for name in ("hw1_jax", "experiments"):
+    (tree / name).symlink_to(ROOT / name)
+  (tree / ".venv" / "bin").mkdir(parents=True)
+  (tree / ".venv" / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+  (tree / ".venv" / "bin" / "python").chmod(0o755)
+  return tree
+
+
+def start(tree, *arguments, cwd=None):
+  return subprocess.Popen(
+    [tree / "run_all.sh", *arguments],
+    cwd=cwd or tree,
+    env={**os.environ, "JAX_PLATFORMS": "cpu"},
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+
+
+def test_run_all_runs_what_it_is_asked_and_prints_the_page_last(checkout, tmp_path):
+  process = start(checkout, "tiny", "gradient_norm", "--workdir", "out", cwd=tmp_path)
+  out, err = process.communicate()
+  assert process.returncode == 0, err
+  page = tmp_path / "out" / "report.html"
+  assert out.splitlines()[-1] == str(page)
+  assert page.is_file()
+  provenance = json.loads((tmp_path / "out/gradient_norm/provenance.json").read_text())
+  assert "undefok" not in provenance["command"]
+  # A folder that the run cannot use: that experiment fails, the others are still run.
+  (tmp_path / "out/gradient_norm/config.json").write_text("{}")
+  arguments = ("tiny", "gradient_norm", "simulate_function", "--workdir=out")
+  process = start(checkout, *arguments, cwd=tmp_path)
+  _, err = process.communicate()
+  assert process.returncode == 1
+  assert "run_all.sh: failed: gradient_norm; see the messages above" in err
+  assert (tmp_path / "out/simulate_function/result.npz").is_file()
+
+
+def test_help_needs_no_set_up(checkout):
+  shutil.rmtree(checkout / ".venv")
+  for flag in ("-h", "--help"):
+    out, err = start(checkout, flag).communicate()
+    assert "./run_all.sh gradient_norm" in out
+    assert '"""' not in out
+    assert err == ""
+
+
+LONG = ("tiny", "gradient_norm", "--num_epochs=10000000", "--loss_below=1e-12",
+        "--change_below=1e-30", "--workdir=long")  # fmt: skip
+
+
+def begin_long_run(checkout):
+  """Returns run_all.sh's process and its child's, in the middle of a training."""
+  process = start(checkout, *LONG)
+  metrics = checkout / "long/gradient_norm/metrics.jsonl"
+  while process.poll() is None and not (metrics.exists() and metrics.stat().st_size):
+    time.sleep(0.05)
+  assert process.poll() is None, process.communicate()
+  (child,) = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+  return process, int(child)
+
+
+def wait_for_end(pid):
+  for _ in range(300):
+    with contextlib.suppress(FileNotFoundError):
+      if " Z " not in pathlib.Path(f"/proc/{pid}/stat").read_text():
+        time.sleep(0.1)
+        continue
+    return
+  pytest.fail(f"process {pid} goes on")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_it_lets_the_child_save_and_says_so(checkout, signum):
+  process, child = begin_long_run(checkout)
+  process.send_signal(signum)
+  _, err = process.communicate(timeout=60)
+  assert process.returncode == 128 + signum
+  assert "run_all.sh: interrupted; the same command goes on from here" in err
+  wait_for_end(child)
+  folder = checkout / "long/gradient_norm"
+  assert json.loads((folder / "provenance.json").read_text())["status"] == "interrupted"
+  assert list(folder.glob("checkpoint*"))
+  assert not (checkout / "long/report.html").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the signal")
+def test_killed_it_leaves_no_child_behind(checkout):
+  process, child = begin_long_run(checkout)
+  process.kill()
+  process.wait()
+  wait_for_end(child)
+  provenance = (checkout / "long/gradient_norm/provenance.json").read_text()
+  assert json.loads(provenance)["status"] == "interrupted"
+  process.communicate()

@@ -1,0 +1,80 @@
+"""The wheel: one name at the top of site-packages, usable from any folder."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SOURCES = ("hw1_jax", "experiments", "pyproject.toml", "setup.py", "README.md", "LICENSE")
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory):
+  """A folder like site-packages into which nothing but the wheel was installed."""
+  folder = tmp_path_factory.mktemp("packaging")
+  for name in SOURCES:  # the build leaves files behind
+    ignored = shutil.ignore_patterns("__pycache__")
+    if (ROOT / name).is_dir():
+      shutil.copytree(ROOT / name, folder / "source" / name, ignore=ignored)
+    else:
+      shutil.copy(ROOT / name, folder / "source" / name)
+  pip = [sys.executable, "-I", "-m", "pip", "--disable-pip-version-check", "--isolated"]
+  local = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
+  wheels = folder / "wheels"
+  for command in (
+    [*pip, "wheel", *local, "--wheel-dir", wheels, folder / "source"],
+    [*pip, "install", *local, "--target", folder / "site", "--find-links", wheels, "hw1_jax"],
+  ):
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+  return folder
+
+
+def run(installed, where, *command):
+  """Returns what a command prints, run in another folder, where only the installed copy is."""
+  variables = {**os.environ, "PYTHONPATH": str(installed / "site"), "JAX_PLATFORMS": "cpu"}
+  done = subprocess.run(
+    command, cwd=where, env=variables, capture_output=True, text=True, check=False
+  )
+  assert done.returncode == 0, done.stderr
+  return done.stdout
+
+
+def test_nothing_else_comes_to_the_top(installed):
+  top = {path.name.split("-")[0] for path in (installed / "site").iterdir()}
+  assert top == {"hw1_jax", "bin"}
+  assert [path.name for path in (installed / "site" / "bin").iterdir()] == ["hw1"]
+
+
+def test_the_wheel_holds_every_file_of_package_and_experiments(installed):
+  (wheel,) = (installed / "wheels").glob("*.whl")
+  held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info" not in name}
+  tracked = set()
+  for folder, prefix in (("hw1_jax", ""), ("experiments", "hw1_jax/")):
+    for path in (ROOT / folder).rglob("*"):
+      if path.is_file() and "__pycache__" not in path.parts:
+        tracked.add(prefix + path.relative_to(ROOT).as_posix())
+  assert held == tracked
+
+
+def test_it_is_used_from_another_folder(installed, tmp_path):
+  flagfile = installed / "site/hw1_jax/experiments/flags/tiny/gradient_norm.flags"
+  python = (sys.executable, "-m")
+  run(installed, tmp_path, *python, "hw1_jax.experiments.gradient_norm", f"--flagfile={flagfile}")
+  alone = (tmp_path / "results/tiny/gradient_norm/result.npz").read_bytes()
+  hw1 = str(installed / "site/bin/hw1")
+  assert "1.2.2  gradient_norm" in run(installed, tmp_path, hw1, "list")
+  assert "hw1_jax 0.1.0" in run(installed, tmp_path, hw1, "--version")
+  run(installed, tmp_path, hw1, "run", "gradient_norm", "--profile=tiny", "--workdir=own")
+  assert (tmp_path / "own/result.npz").read_bytes() == alone
+  page = run(installed, tmp_path, hw1, "run-all", "tiny", "gradient_norm", "--workdir=all")
+  assert page.splitlines()[-1] == "all/report.html"
+  assert (tmp_path / "all/gradient_norm/result.npz").read_bytes() == alone
+  (tmp_path / "all/report.html").unlink()
+  assert run(installed, tmp_path, hw1, "report", "all") == "all/report.html\n"
+  assert 'id="gradient_norm"' in (tmp_path / "all/report.html").read_text()
