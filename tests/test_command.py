@@ -13,9 +13,9 @@ import time
 import pytest
 
 from hw1_jax.command import catalog
-from hw1_jax.command.catalog import UsageError
 from hw1_jax.command.main import main
 from hw1_jax.command.plan import make_plan
+from hw1_jax.errors import UserError
 from hw1_jax.report.assignment import EXPERIMENTS, topics
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -129,7 +129,7 @@ def test_manual_dir_is_taken_where_files_are_read():
 
 def test_a_run_folder_is_not_taken_for_a_folder_of_runs(tmp_path):
   (tmp_path / "config.json").write_text("{}")
-  with pytest.raises(UsageError, match="is a run folder itself"):
+  with pytest.raises(UserError, match="is a run folder itself"):
     make_plan(["gradient_norm", f"--workdir={tmp_path}"])
 
 
@@ -276,12 +276,12 @@ def test_stopped_it_lets_the_child_save_and_says_so(checkout, signum):
   assert not (checkout / "long/report.html").exists()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the signal")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_killed_it_leaves_no_child_behind(checkout):
   process, child = begin_long_run(checkout)
   process.kill()
   process.wait()
   wait_for_end(child)
+  process.communicate()
   provenance = (checkout / "long/gradient_norm/provenance.json").read_text()
   assert json.loads(provenance)["status"] == "interrupted"
-  process.communicate()

@@ -7,12 +7,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from hw1_jax.errors import UserError
 from hw1_jax.report.assignment import EXPERIMENTS, overlays, topics
 from hw1_jax.runs.experiment import Experiment
-
-
-class UsageError(Exception):
-  """A command that cannot be meant: one line that says what, and what there is instead."""
 
 
 def names() -> list[str]:
@@ -45,11 +42,11 @@ def experiment(name: str) -> Experiment:
 
 
 def known(word: str, kind: str, expected: Iterable[str]) -> str:
-  """Returns `word` if it is one of `expected`; else UsageError asks which one was meant."""
+  """Returns `word` if it is one of `expected`; else UserError asks which one was meant."""
   expected = list(expected)
   if word in expected:
     return word
-  raise UsageError(f"no {kind} {word[:80]!r}{guess(word, expected)}")
+  raise UserError(f"no {kind} {word[:80]!r}{guess(word, expected)}")
 
 
 def guess(word: str, expected: Iterable[str]) -> str:

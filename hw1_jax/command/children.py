@@ -1,24 +1,29 @@
 """One process for each experiment, which stops when we are told to stop, and when we are killed."""
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-PR_SET_PDEATHSIG = 1  # Linux: the signal that a process gets when its parent dies
 
 
-def die_with(parent: int) -> None:
-  """Has this process stopped by SIGTERM when its parent is killed; Linux only."""
-  with contextlib.suppress(AttributeError, OSError):
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-  if os.getppid() != parent:  # killed before we could ask
-    sys.exit(128 + signal.SIGTERM)
+def stop_with(parent: int) -> None:
+  """Has SIGTERM stop this process when the one that writes to the pipe `parent` is gone.
+
+  Linux's PR_SET_PDEATHSIG would send it once for each thread of the dying parent, and a second
+  signal stops a run at once, without a checkpoint.
+  """
+  os.set_inheritable(parent, False)
+
+  def wait() -> None:
+    os.read(parent, 1)  # nothing is ever written: it returns when the last writer has ended
+    os.kill(os.getpid(), signal.SIGTERM)
+
+  threading.Thread(target=wait, daemon=True).start()
 
 
 class Children:
@@ -45,15 +50,25 @@ class Children:
       for signum, handler in former.items():
         signal.signal(signum, handler)
 
-  def run(self, command: Sequence[str]) -> int:
-    """Returns the exit code of a command, 128 + signal if one ended it."""
+  def run(self, make_command: Callable[[int], Sequence[str]]) -> int:
+    """Returns the exit code of a command, 128 + signal if one ended it.
+
+    The command is made with the file descriptor that it is to give to `stop_with`.
+    """
     if self.code:
       return self.code
-    self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0)
-    if self.code:  # it came while the process was being made
-      self._signal(self.code - 128)
-    code = self.process.wait()
-    self.process = None
+    reading, writing = os.pipe()
+    try:
+      self.process = subprocess.Popen(
+        make_command(reading), stdin=subprocess.DEVNULL, process_group=0, pass_fds=[reading]
+      )
+      if self.code:  # it came while the process was being made
+        self._signal(self.code - 128)
+      code = self.process.wait()
+    finally:
+      self.process = None
+      os.close(reading)
+      os.close(writing)
     return code if code >= 0 else 128 - code
 
   def _signal(self, signum: int) -> None:

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from hw1_jax.command.catalog import UsageError, experiment, names, profiles
+from hw1_jax.command.catalog import experiment, names, profiles
+from hw1_jax.errors import UserError
 from hw1_jax.runs.flags import define_flags
 
 BASH = """_hw1() {
@@ -21,7 +22,7 @@ def main(arguments: Sequence[str]) -> int:
   elif list(arguments) == ["bash"]:
     print(BASH, end="")
   else:
-    raise UsageError('completion: expected bash, as in: eval "$(hw1 completion bash)"')
+    raise UserError('completion: expected bash, as in: eval "$(hw1 completion bash)"')
   return 0
 
 

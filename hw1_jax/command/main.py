@@ -17,7 +17,6 @@ from collections.abc import Sequence
 
 from hw1_jax.command import children, completion
 from hw1_jax.command.catalog import (
-  UsageError,
   experiment,
   flagfiles,
   known,
@@ -26,6 +25,7 @@ from hw1_jax.command.catalog import (
   profiles,
 )
 from hw1_jax.command.run_all import program, run_all
+from hw1_jax.errors import UserError
 from hw1_jax.report import page
 from hw1_jax.report.assignment import topics
 from hw1_jax.runs.main import main as run_experiment
@@ -34,7 +34,7 @@ from hw1_jax.runs.main import main as run_experiment
 def show_list(arguments: Sequence[str]) -> int:
   """Prints a line an experiment: section, name, title, profiles."""
   if arguments:
-    raise UsageError(f"list takes no arguments; got {arguments[0][:80]!r}")
+    raise UserError(f"list takes no arguments; got {arguments[0][:80]!r}")
   width = max(map(len, names()))
   for topic in topics():
     having = " ".join(each for each in profiles() if topic.experiment in members(each))
@@ -57,10 +57,10 @@ def run(arguments: Sequence[str]) -> int:
     if arguments and arguments[0].lstrip("-") in ("h", "help"):
       print((__doc__ or "").strip())
       return 0
-    raise UsageError(f"run: name an experiment, one of: {' '.join(names())}")
+    raise UserError(f"run: name an experiment, one of: {' '.join(names())}")
   name = arguments[0]
   if name in profiles():
-    raise UsageError(f"run: {name} is a profile; hw1 run-all {name} runs its experiments")
+    raise UserError(f"run: {name} is a profile; hw1 run-all {name} runs its experiments")
   known(name, "experiment", names())
   files, rest, waiting = [], [], iter(arguments[1:])
   for argument in waiting:
@@ -69,9 +69,7 @@ def run(arguments: Sequence[str]) -> int:
       profile = profile if equals else next(waiting, "")
       known(profile, "profile", profiles())
       if name not in members(profile):
-        raise UsageError(
-          f"{name} is not in profile {profile}; it has: {' '.join(members(profile))}"
-        )
+        raise UserError(f"{name} is not in profile {profile}; it has: {' '.join(members(profile))}")
       files = flagfiles(profile, name)
     else:
       rest.append("--help" if argument == "-h" else argument)
@@ -80,9 +78,9 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def child(arguments: Sequence[str]) -> int:
-  """`child PARENT NAME flags`: an experiment of run-all, which ends with the process PARENT."""
+  """`child PARENT NAME flags`: one of run-all, which stops when the pipe PARENT closes."""
   parent, name, *flags = arguments
-  children.die_with(int(parent))
+  children.stop_with(int(parent))
   run_experiment(experiment(name), [name, *flags])
   return 0
 
@@ -108,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if command == "child":
       return child(rest)
     return COMMANDS[known(command, "command", COMMANDS)](rest)
-  except UsageError as error:
+  except UserError as error:
     print(f"{program()}: {' '.join(str(error).split())}", file=sys.stderr)
     return 2
   except BrokenPipeError:  # the reader has gone, as in `hw1 list | head -1`

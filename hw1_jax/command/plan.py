@@ -3,12 +3,9 @@
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
-
-from absl import flags
+from typing import Any, NamedTuple
 
 from hw1_jax.command.catalog import (
-  UsageError,
   experiment,
   flagfiles,
   guess,
@@ -16,12 +13,16 @@ from hw1_jax.command.catalog import (
   names,
   profiles,
 )
+from hw1_jax.errors import UserError
+from hw1_jax.runs import flags
 from hw1_jax.runs.experiment import Experiment
-from hw1_jax.runs.flags import define_flags, parse_config, read_flags
+from hw1_jax.runs.options import Options
+from hw1_jax.runs.settings import field_types
 
 QUICK = "quick"  # the profile of a command that names none
 EMBEDDED = "digits"
-PATH_FLAGS = ("workdir", "data_dir", "manual_dir", "compilation_cache_dir", "flagfile")
+PATHS = (Path, Path | None)
+PATH_FLAGS = {"flagfile"} | {name for name, kind in field_types(Options).items() if kind in PATHS}
 HELP = ("help", "helpfull", "helpshort", "h", "?")
 
 
@@ -43,11 +44,11 @@ class Flag(NamedTuple):
 def make_plan(arguments: Sequence[str], came_from: Path | None = None) -> Plan:
   """Returns the plan of `[PROFILE] [NAME ...] [--flag=value ...]`, in any order.
 
-  Every flag is given to the experiments that have it. UsageError for a flag that none has, for a
+  Every flag is given to the experiments that have it. UserError for a flag that none has, for a
   value that one refuses, for words that name nothing. Relative paths are those of `came_from`.
   """
-  known = {name: define_flags(experiment(name)) for name in names()}
-  words, given = _sort(list(_expand(arguments, known, came_from)), known, came_from)
+  known = {name: flags.define_flags(experiment(name)) for name in names()}
+  words, given = _sort(list(_expand(arguments, came_from)), known, came_from)
   profile, chosen = _choose(words)
   if any(flag.name in HELP for flag in given):
     return Plan(profile, Path(), {name: [] for name in chosen if words}, (), help=True)
@@ -56,9 +57,9 @@ def make_plan(arguments: Sequence[str], came_from: Path | None = None) -> Plan:
   given = [flag for flag in given if flag.name != "workdir"]
   folder = Path(placed[-1] if placed else Path("results", profile))
   if placed and not placed[-1]:
-    raise UsageError("--workdir: got '', expected a folder")
+    raise UserError("--workdir: got '', expected a folder")
   if placed and (folder / "config.json").exists():
-    raise UsageError(
+    raise UserError(
       f"--workdir: {folder} is a run folder itself, and a run would go to {folder / chosen[0]};"
       " name another folder"
     )
@@ -75,11 +76,8 @@ def make_plan(arguments: Sequence[str], came_from: Path | None = None) -> Plan:
   return Plan(profile, folder, commands, tuple(dict.fromkeys(notes)), help=False)
 
 
-def _expand(
-  arguments: Sequence[str], known: dict[str, flags.FlagValues], came_from: Path | None
-) -> Iterator[str]:
+def _expand(arguments: Sequence[str], came_from: Path | None) -> Iterator[str]:
   """Yields the arguments, with the lines of a flagfile in its place."""
-  reader = next(iter(known.values()))
   waiting = iter(arguments)
   for argument in waiting:
     name, equals, path = argument.lstrip("-").partition("=")
@@ -87,14 +85,11 @@ def _expand(
       yield argument
       continue
     path = path if equals else next(waiting, "")
-    try:
-      yield from reader.read_flags_from_files([f"--flagfile={_from(path, came_from)}"])
-    except (flags.Error, OSError, ValueError) as error:
-      raise UsageError(f"--flagfile: {error}") from None
+    yield from flags.in_file(_from(path, came_from))
 
 
 def _sort(
-  arguments: Sequence[str], known: dict[str, flags.FlagValues], came_from: Path | None
+  arguments: Sequence[str], known: dict[str, Any], came_from: Path | None
 ) -> tuple[list[str], list[Flag]]:
   """Returns the words, and the flags with their values, `--name=value` or `--name value`."""
   words, found = [], []
@@ -114,7 +109,7 @@ def _sort(
     if definition is not None and not definition.boolean and not equals:
       equals, value = "=", next(waiting, "")
       if not value:
-        raise UsageError(f"--{name}: a value is missing, --{name}=...")
+        raise UserError(f"--{name}: a value is missing, --{name}=...")
     if name in PATH_FLAGS and equals:
       value = str(_from(value, came_from))
     found.append(Flag(name, f"--{name}{equals}{value}"))
@@ -133,47 +128,43 @@ def _choose(words: Sequence[str]) -> tuple[str, list[str]]:
   words = [word.rstrip("/") or word for word in words]
   named = [word for word in words if word in profiles()]
   if len(set(named)) > 1:
-    raise UsageError(f"two profiles, {named[0]} and {named[1]}: run one after the other")
+    raise UserError(f"two profiles, {named[0]} and {named[1]}: run one after the other")
   profile = named[0] if named else QUICK
   there = members(profile)
   wanted = dict.fromkeys(word for word in words if word not in named)
   for word in wanted:
     if word in names() and word not in there:
-      raise UsageError(f"{word} is not in profile {profile}, which has: {' '.join(there)}")
+      raise UserError(f"{word} is not in profile {profile}, which has: {' '.join(there)}")
     if word not in there:
       kind = "experiment" if named else "profile or experiment"
       near = guess(word, [*there, *([] if named else profiles())])
-      raise UsageError(f"no {kind} {word[:80]!r}{near}")
+      raise UserError(f"no {kind} {word[:80]!r}{near}")
   return profile, list(wanted) or there
 
 
-def _refuse_unknown(
-  given: Sequence[Flag], chosen: Sequence[str], known: dict[str, flags.FlagValues]
-) -> None:
+def _refuse_unknown(given: Sequence[Flag], chosen: Sequence[str], known: dict[str, Any]) -> None:
   for flag in given:
     if any(flag.name in known[name] for name in chosen):
       continue
     others = [name for name in known if flag.name in known[name]]
     if others:
-      raise UsageError(
+      raise UserError(
         f"--{flag.name} is no flag of {', '.join(chosen)}; it is one of {', '.join(others)}"
       )
     every = {each for name in chosen for each in known[name]}
     near = guess(flag.name, sorted(every))
     near = near if "did you mean" in near else "; --help behind an experiment's name lists them"
-    raise UsageError(f"no flag --{flag.name[:80]}{near.replace('mean ', 'mean --')}")
+    raise UserError(f"no flag --{flag.name[:80]}{near.replace('mean ', 'mean --')}")
 
 
 def _check(one: Experiment, arguments: Sequence[str]) -> None:
-  """Raises UsageError if the experiment would refuse its flags, before any is run."""
-  values = define_flags(one)
+  """Raises UserError if the experiment would refuse its flags, before any is run."""
   try:
-    read_flags(values, [one.name, *arguments])
-    config = parse_config(one, values.flag_values_dict())
-  except (flags.Error, ValueError) as error:
-    raise UsageError(f"{one.name}: {error}") from None
-  if one.uses_images and config.dataset == EMBEDDED and values["manual_dir"].present:
-    raise UsageError(
+    config, options = flags.parse(one, [one.name, *arguments])
+  except (UserError, UnicodeError) as error:
+    raise UserError(f"{one.name}: {flags.as_flags(str(error), flags.names(one))}") from None
+  if one.uses_images and config.dataset == EMBEDDED and options.manual_dir is not None:
+    raise UserError(
       f"--manual_dir: {one.name} here trains on the embedded {EMBEDDED} and reads no file; add"
       " --dataset=mnist, or run the profile long_report"
     )

@@ -14,6 +14,7 @@ does). The last line is the path of the page. Exit code: 0, 1 if an experiment f
 arguments, 129, 130 or 143 if interrupted. Outside a checkout the same command is `hw1 run-all`.
 """
 
+import functools
 import os
 import sys
 import time
@@ -31,7 +32,7 @@ INTERRUPTED = (129, 130, 143)
 
 
 def run_all(arguments: Sequence[str]) -> int:
-  """Returns the exit code of `hw1 run-all`; UsageError before anything runs."""
+  """Returns the exit code of `hw1 run-all`; UserError before anything runs."""
   called_from = os.environ.get(CALLED_FROM)
   elsewhere = called_from and Path(called_from) != Path.cwd()
   plan = make_plan(arguments, Path(called_from) if called_from and elsewhere else None)
@@ -48,8 +49,7 @@ def run_all(arguments: Sequence[str]) -> int:
   with children.listening():
     for k, (name, flags) in enumerate(plan.commands.items(), 1):
       print(f"[{k} of {len(plan.commands)}] {name}", file=sys.stderr, flush=True)
-      ours = [sys.executable, "-m", "hw1_jax.command", "child", str(os.getpid()), name]
-      code = children.run([*ours, *flags])
+      code = children.run(functools.partial(child_command, name, flags))
       if children.code or code in INTERRUPTED:
         _say("interrupted; the same command goes on from here")
         return children.code or code
@@ -60,6 +60,11 @@ def run_all(arguments: Sequence[str]) -> int:
   if failed:
     _say(f"failed: {' '.join(failed)}; see the messages above")
   return code or int(bool(failed))
+
+
+def child_command(name: str, flags: Sequence[str], parent: int) -> list[str]:
+  """Returns the command of an experiment that stops with us."""
+  return [sys.executable, "-m", "hw1_jax.command", "child", str(parent), name, *flags]
 
 
 def program() -> str:

@@ -85,6 +85,14 @@ def run_flags(experiment: Experiment, config: Any, options: Options) -> bytes:
   return ("\n".join(lines) + "\n").encode()
 
 
+def in_file(path: str) -> list[str]:
+  """Returns the flags that stand in a flagfile, and in those that it names."""
+  try:
+    return list(flags.FlagValues().read_flags_from_files([f"--flagfile={path}"]))
+  except (flags.Error, OSError, ValueError) as error:
+    raise UserError(f"--flagfile: {error}") from None
+
+
 def define_flags(experiment: Experiment) -> flags.FlagValues:
   """Returns the flags of an experiment: one for each field of its Config and of its Options."""
   values = flags.FlagValues()
