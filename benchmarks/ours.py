@@ -166,6 +166,21 @@ def interpolation(sizes: settings.Sizes) -> Work:
   return lambda: jax.block_until_ready(measure(images, labels, start, end, alphas))
 
 
+def plane(sizes: settings.Sizes) -> Work:
+  """Returns loss and accuracy on a plane through three networks, parts of it side by side."""
+  model = models.MLP((500, 10))
+  images, labels = made_up_images(sizes.images)
+  nets = [models.init(model, jax.random.key(k), (1, 28, 28, 1)) for k in range(3)]
+  axis = np.linspace(-1, 1, sizes.plane, dtype=np.float32)
+  points = analysis.surface.grid(axis, axis)
+  parts = len(jax.devices())
+  points = np.concatenate([points, points[-1:].repeat(-len(points) % parts, axis=0)])
+  measure = devices.map_members(analysis.surface.make_surface_mlp(model), num_shared=3)
+  shared = devices.share((images, labels, analysis.surface.stack(*nets)), parts)
+  stacked = points.reshape(parts, -1, 2)
+  return lambda: jax.block_until_ready(measure(*shared, stacked))
+
+
 def input_sensitivity(sizes: settings.Sizes) -> Work:
   model = models.MLP((500, 10))
   images, labels = made_up_images(sizes.test_images)
@@ -185,6 +200,7 @@ WORKLOADS: dict[str, Callable[[settings.Sizes], Work]] = {
   "hessian": hessian,
   "minimal_ratio": minimal_ratio,
   "interpolation": interpolation,
+  "plane": plane,
   "sensitivity": input_sensitivity,
   "path_members": path_members,
 }

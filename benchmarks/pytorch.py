@@ -202,6 +202,31 @@ def interpolation(sizes: settings.Sizes) -> Work:
   return work
 
 
+def plane(sizes: settings.Sizes) -> Work:
+  """Returns the plain loop over the points; a whole plane takes 15 minutes and more."""
+  images, labels = made_up_images(sizes.images)
+  torch.manual_seed(0)
+  *corners, mixed = (make_mlp() for _ in range(4))
+
+  @torch.no_grad()
+  def work() -> Any:
+    surface = []
+    axis = torch.linspace(-1, 1, sizes.plane).tolist()
+    for a in axis:
+      for b in axis:
+        for p, *leaves in zip(mixed.parameters(), *(net.parameters() for net in corners)):
+          p.copy_((1 - a - b) * leaves[0] + a * leaves[1] + b * leaves[2])
+        loss, hits = 0.0, 0
+        for first in range(0, len(labels), 5000):
+          outputs, y = mixed(images[first : first + 5000]), labels[first : first + 5000]
+          loss += nn.functional.cross_entropy(outputs, y, reduction="sum").item()
+          hits += (outputs.argmax(1) == y).sum().item()
+        surface.append((loss / len(labels), hits / len(labels)))
+    return surface
+
+  return work
+
+
 def input_sensitivity(sizes: settings.Sizes) -> Work:
   images, labels = made_up_images(sizes.test_images)
   torch.manual_seed(0)
@@ -237,6 +262,7 @@ WORKLOADS: dict[str, Callable[[settings.Sizes], Work]] = {
   "hessian": hessian,
   "minimal_ratio": minimal_ratio,
   "interpolation": interpolation,
+  "plane": plane,
   "sensitivity": input_sensitivity,
   "path_members": path_members,
 }

@@ -19,6 +19,7 @@ class Sizes:
   ratio_runs: int = 100
   ratio_epochs: int = 300
   alphas: int = 31
+  plane: int = 51  # points along each of the plane's two axes
   members: int = 8
   points: int = 300
 
@@ -26,7 +27,7 @@ class Sizes:
 FULL = Sizes()
 QUICK = Sizes(
   images=6000, test_images=1000, small_steps=50, fit_epochs=200, hessian_width=50, ratio_runs=6,
-  ratio_epochs=30, alphas=5, members=3,
+  ratio_epochs=30, alphas=5, plane=5, members=3,
 )  # fmt: skip
 
 MLP = 784 * 500 + 500 * 10  # multiplications an example, forward

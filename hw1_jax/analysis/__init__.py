@@ -1,6 +1,6 @@
 """Analysis: what a trained network's loss looks like around its weights."""
 
-from hw1_jax.analysis import critical_points
+from hw1_jax.analysis import alignment, connectivity, critical_points, directions, surface
 from hw1_jax.analysis.hessians import CHUNK_SIZE, gradient_norm, hessian, mlp_hessian
 from hw1_jax.analysis.interpolation import interpolate, make_interpolate_mlp
 from hw1_jax.analysis.jacobian import (
@@ -17,8 +17,11 @@ __all__ = [
   "ZERO_RTOL",
   "Projection",
   "Signs",
+  "alignment",
+  "connectivity",
   "count_signs",
   "critical_points",
+  "directions",
   "eigenvalues",
   "gradient_norm",
   "hessian",
@@ -31,4 +34,5 @@ __all__ = [
   "minimal_ratio",
   "mlp_hessian",
   "pca",
+  "surface",
 ]

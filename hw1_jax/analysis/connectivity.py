@@ -23,8 +23,8 @@ def bezier_weights(t: jax.Array) -> jax.Array:
 def bezier_coordinates(t: jax.Array) -> jax.Array:
   """Returns the curve's affine coordinates [..., 2] in the plane of (start, control, end).
 
-  A quadratic Bezier curve lies in the plane of its three points: `surface.make_surface_mlp` measures
-  it with the corners `surface.stack(start, control, end)`, exactly the two ends at t = 0 and 1.
+  A quadratic Bezier curve lies in the plane of its three points: `surface.make_surface_mlp`
+  measures it with the corners `surface.stack(start, control, end)`: its ends exactly at t = 0 and 1.
   """
   return bezier_weights(t)[..., 1:]
 
@@ -42,9 +42,7 @@ class CurveState(NamedTuple):
   step: jax.Array  # int32 []
 
 
-def start_curve(
-  start: PyTree, end: PyTree, optimizer: optax.GradientTransformation
-) -> CurveState:
+def start_curve(start: PyTree, end: PyTree, optimizer: optax.GradientTransformation) -> CurveState:
   """Returns the state of an untrained curve: the straight line, its control point in the middle."""
   control = pytrees.lerp(start, end, 0.5)
   return CurveState(control, optimizer.init(control), jnp.int32(0))
@@ -53,7 +51,7 @@ def start_curve(
 def make_curve_steps(
   loss: Callable[..., jax.Array], optimizer: optax.GradientTransformation
 ) -> Callable[..., tuple[CurveState, jax.Array]]:
-  """Returns `(state, start, end, batches, key) -> (state, losses [S])`: S steps of training a curve.
+  """Returns `(state, start, end, batches, key) -> (state, losses [S])`: S steps of training.
 
   Each step draws t uniformly in [0, 1] and moves the control point down the gradient of
   loss(phi(t), *batch), an unbiased estimate of that of the mean loss along the curve's parameter t,

@@ -3,6 +3,7 @@
 Each function returns corners for `surface`: origin, origin + first direction, and so on.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -35,7 +36,7 @@ def random_direction(key: jax.Array, params: PyTree, *, normalization: str = "fi
   ones by 1/s, so a step of one length means different things to them. With d Gaussian, of
   independent standard entries, and the last axis of a leaf counting units (filters):
 
-      "filter"  d_i <- d_i ||theta_i|| / ||d_i|| for each unit's slice i of each leaf of at least two
+      "filter"  d_i <- d_i ||theta_i|| / ||d_i|| for each unit's slice i of each leaf of two or more
                 axes; 0 for leaves of one axis, biases, as in Li et al.'s code
       "neuron"  the same with a unit's bias counted among its incoming weights: the slices of all
                 leaves in one dictionary (a layer), which share the length of the last axis
@@ -68,7 +69,7 @@ def random_direction(key: jax.Array, params: PyTree, *, normalization: str = "fi
   ]
   if normalization == "none":
     ratio = pytrees.norm(leaves) / pytrees.norm(noise)
-    return structure.unflatten([ratio * leaf for leaf in noise])
+    return jax.tree.unflatten(structure, [ratio * leaf for leaf in noise])
   groups: dict[Any, list[int]] = {}
   for i, (path, leaf) in enumerate(paths):
     alone = normalization == "filter" or leaf.ndim == 0
@@ -82,7 +83,7 @@ def random_direction(key: jax.Array, params: PyTree, *, normalization: str = "fi
     )
     for i in members:
       noise[i] = noise[i] * (want / have)
-  return structure.unflatten(noise)
+  return jax.tree.unflatten(structure, noise)
 
 
 def _squares_of_units(leaf: jax.Array) -> jax.Array:
@@ -151,7 +152,7 @@ def path_plane(
   outside = np.clip(1 - np.sum(positions**2, axis=1) / squares, 0, 1)
   outside[-1] = 0
   origin, *moved = (
-    unravel(jnp.asarray(vector, snapshots.dtype))
+    unravel(jnp.asarray(vector.astype(snapshots.dtype)))
     for vector in (snapshots[-1], *(snapshots[-1] + directions))
   )
   return PathPlane(
@@ -183,5 +184,5 @@ def random_walk_shares(step_lengths: Sequence[float] | np.ndarray, count: int = 
 def snapshot_steps(snapshots: np.ndarray) -> np.ndarray:
   """Returns the distances [S - 1] between neighbouring snapshots [S, P], float64."""
   return np.array(
-    [np.linalg.norm(b.astype(np.float64) - a) for a, b in zip(snapshots, snapshots[1:])]
+    [np.linalg.norm(b.astype(np.float64) - a) for a, b in itertools.pairwise(snapshots)]
   )
