@@ -96,14 +96,24 @@ class StoppedSettings(FunctionSettings):
 class ImageSettings(TrainingSettings, RunImageSettings):
   """Training on minibatches of an image set."""
 
-  def require_fitting_images(self, name: str) -> None:
-    """Raises an error for the CNNs of field `name` unless their convolutions fit the images."""
-    specs = getattr(self, name)
-    for spec in (specs,) if isinstance(specs, str) else specs:
-      size = models.smallest_image(models.parse_cnn(spec))
-      self.require(
-        size <= data.IMAGE_SIZE,
-        name,
-        f"convolutions for images of {data.IMAGE_SIZE} x {data.IMAGE_SIZE}; {spec} needs at least "
-        f"{size} x {size}, so use fewer layers, smaller kernels or less pooling",
-      )
+  def __post_init__(self) -> None:
+    super().__post_init__()
+    if size := data.IMAGE_SIZES.get(self.dataset):
+      self.require_fitting_images(size, size)
+
+  def check_images(self, images: data.ImageData) -> None:
+    """Raises UserError unless the convolutions of all CNNs fit the images."""
+    self.require_fitting_images(*images.train_images.shape[1:3])
+
+  def require_fitting_images(self, height: int, width: int) -> None:
+    """Raises UserError unless the convolutions of all CNNs fit images of this size."""
+    for name in ("architecture", "architectures"):
+      specs = getattr(self, name, ())
+      for spec in (specs,) if isinstance(specs, str) else specs:
+        size = models.smallest_image(models.parse_cnn(spec))
+        self.require(
+          size <= min(height, width),
+          name,
+          f"convolutions for images of {height} x {width}; {spec} needs at least {size} x {size}, "
+          "so use fewer layers, smaller kernels or less pooling",
+        )

@@ -35,10 +35,6 @@ class Config(shared.ImageSettings):
   convolution: str = shared.convolution()
   split_batches: bool = shared.split_batches()
 
-  def __post_init__(self) -> None:
-    super().__post_init__()
-    self.require_fitting_images("architectures")
-
   @property
   def specs(self) -> tuple[str, ...]:
     """The models of the chosen family, as their flag writes them."""

@@ -3,7 +3,6 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from hw1_jax import data
 from hw1_jax.report import figures
 
 from .findings import TOPIC
@@ -26,15 +25,16 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
     if f"{name}_loss" in told:
       label = f"{words.split(',')[0]}: {elsewhere}, at the end"
       figures.reported_line(ax, told[f"{name}_loss"], label, i)
-  ax.axhline(np.log(data.NUM_CLASSES), color="black", linewidth=0.8, label="guessing: ln 10")
+  classes = int(result.num_classes)
+  ax.axhline(np.log(classes), color="black", linewidth=0.8, label=f"guessing: ln {classes}")
   figures.label(ax, "epoch", "cross-entropy (nats)", title, yscale="log")
   drawn["loss"] = figures.legend(figure, columns=3)
 
   figure, (ax,) = figures.canvas()
   for i, (name, words) in enumerate(sets):
     figures.curves(ax, epochs, 100 * getattr(result, f"{name}_accuracy"), words, i)
-  chance = 100 / data.NUM_CLASSES
-  ax.axhline(chance, color="black", linewidth=0.8, label=f"guessing: {chance:g} %")
+  chance = 100 / classes
+  ax.axhline(chance, color="black", linewidth=0.8, label=f"guessing: {chance:.3g} %")
   figures.label(ax, "epoch", "accuracy (%)", title)
   ax.set_ylim(0, 102)
   drawn["accuracy"] = figures.legend(figure)

@@ -31,16 +31,12 @@ class Config(shared.ImageSettings):
   convolution: str = shared.convolution()
   split_batches: bool = shared.split_batches()
 
-  def __post_init__(self) -> None:
-    super().__post_init__()
-    self.require_fitting_images("architecture")
-
 
 class Result(NamedTuple):
   """M runs, N training examples, E epochs; losses in nats, accuracies in [0, 1]."""
 
   num_parameters: np.ndarray  # [] int
-  random_labels: np.ndarray  # [M, N] uint8, what each run trained on
+  random_labels: np.ndarray  # [M, N] uint8 (uint16 from 257 classes on), what each run trained on
   agreement: np.ndarray  # [M] fraction of the random labels that are the true ones
   train_loss: np.ndarray  # [M, E] on the random labels, running mean over the epoch
   train_accuracy: np.ndarray  # [M, E] on the random labels, running mean over the epoch
@@ -48,6 +44,7 @@ class Result(NamedTuple):
   test_accuracy: np.ndarray  # [M, E] on the true labels, exact, after the epoch
   exact_train_loss: np.ndarray  # [M] on the random labels, after the last epoch
   exact_train_accuracy: np.ndarray  # [M] on the random labels, after the last epoch
+  num_classes: np.ndarray  # [] int
 
 
 def make_model(config: Config, num_classes: int) -> nn.Module:
@@ -84,7 +81,8 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
   shape = (1, *images.train_images.shape[1:])
   return Result(
     num_parameters=np.asarray(models.count_parameters(model, shape)),
-    random_labels=np.asarray(labels, np.uint8),
+    num_classes=np.asarray(images.num_classes),
+    random_labels=np.asarray(labels, np.min_scalar_type(images.num_classes - 1)),
     agreement=np.mean(np.asarray(labels) == images.train_labels, axis=1),
     exact_train_loss=np.asarray(exact["loss"]),
     exact_train_accuracy=np.asarray(exact["accuracy"]),

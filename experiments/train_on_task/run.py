@@ -30,10 +30,6 @@ class Config(shared.ImageSettings):
   convolution: str = shared.convolution()
   split_batches: bool = shared.split_batches()
 
-  def __post_init__(self) -> None:
-    super().__post_init__()
-    self.require_fitting_images("architectures")
-
 
 class Result(NamedTuple):
   """K models, M runs, E epochs; losses in nats, accuracies in [0, 1]."""

@@ -2,16 +2,17 @@
 
 Images come as uint8 and stay so; `as_float` scales them inside the jitted step."""
 
-from hw1_jax.data.files import FILE_NAMES, NUM_CLASSES
-from hw1_jax.data.images import IMAGE_SETS, IMAGE_SIZE, ImageData, as_float, load_images, subset
+from hw1_jax.data.files import FILE_NAMES
+from hw1_jax.data.images import IMAGE_SETS, IMAGE_SIZES, ImageData, as_float, load_images, subset
 from hw1_jax.data.labels import corrupt_labels
+from hw1_jax.data.own import PATH
 from hw1_jax.data.targets import TARGET_LABELS, TARGETS, Target, function_data
 
 __all__ = [
   "FILE_NAMES",
   "IMAGE_SETS",
-  "IMAGE_SIZE",
-  "NUM_CLASSES",
+  "IMAGE_SIZES",
+  "PATH",
   "TARGETS",
   "TARGET_LABELS",
   "ImageData",

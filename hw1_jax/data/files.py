@@ -1,4 +1,4 @@
-"""The four original files of an image set: TFDS's registry, download, check, IDX format."""
+"""The original files of an image set: TFDS's registry, download, check."""
 
 import contextlib
 import gzip
@@ -13,13 +13,9 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from hw1_jax.errors import UserError, show
 
-NUM_CLASSES = 10  # of every set in IMAGE_SETS
-
-# The family's file names, in the order: training images and labels, test images and labels.
+# The MNIST family's file names: training images and labels, test images and labels.
 FILE_NAMES = (
   "train-images-idx3-ubyte.gz",
   "train-labels-idx1-ubyte.gz",
@@ -27,7 +23,21 @@ FILE_NAMES = (
   "t10k-labels-idx1-ubyte.gz",
 )
 
-_REMEDY = "use manual_dir=DIR with the four original files, or dataset=digits"
+# SHA-256 of what is inside MNIST's four files, decompressed: whoever unpacked them, or packed them
+# again, has the same data. Computed from files whose own SHA-256 is TFDS's.
+MNIST_CONTENT = dict(
+  zip(
+    FILE_NAMES,
+    (
+      "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+      "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+      "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+      "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    ),
+  )
+)
+
+REMEDY = "use manual_dir=DIR with the four original files, or dataset=digits"
 _CONNECT_SECONDS = 10.0  # our choice: a firewall that drops packets is found out in 10 s
 
 
@@ -50,50 +60,67 @@ def _quiet() -> Iterator[None]:
     logging.disable(disabled)
 
 
-def _registry(name: str) -> tuple[dict[str, str], dict[str, Any]]:
-  """Returns ({file name: URL}, {URL: TFDS's UrlInfo, with size and SHA-256}), as in FILE_NAMES.
+def _registry(
+  name: str, file_names: tuple[str, ...] = FILE_NAMES
+) -> tuple[dict[str, str], dict[str, Any]]:
+  """Returns ({file name: URL}, {URL: TFDS's UrlInfo, with size and SHA-256}).
 
   The builder's class knows both; an instance would look for prepared data on disk and network.
   """
   import tensorflow_datasets as tfds  # 1.6 s, and "digits" never needs it
 
   builder = tfds.builder_cls(name)
-  urls = {file_name: urllib.parse.urljoin(builder.URL, file_name) for file_name in FILE_NAMES}
-  return urls, builder.url_infos
+  if hasattr(builder, "URL"):  # the MNIST family: the folder of its files
+    return {n: urllib.parse.urljoin(builder.URL, n) for n in file_names}, builder.url_infos
+  by_name = {url.rsplit("/", 1)[-1]: url for url in builder.url_infos}
+  return {n: by_name[n] for n in file_names}, builder.url_infos
 
 
-def _load_files(name: str, data_dir: Any, manual_dir: Any, show_progress: bool) -> list[np.ndarray]:
-  """Returns the four uint8 arrays of `name`, as in FILE_NAMES; arguments of `load_images`."""
+def load_originals(
+  name: str,
+  urls: dict[str, str],
+  url_infos: dict[str, Any],
+  data_dir: Any,
+  manual_dir: Any,
+  show_progress: bool,
+) -> Iterator[tuple[str, pathlib.Path, bytes]]:
+  """Yields (file name, path, content) of an image set's files, each checked; see `load_images`."""
   import tensorflow_datasets as tfds
 
-  urls, url_infos = _registry(name)
   if manual_dir:
     folder = pathlib.Path(manual_dir).expanduser()
     if not folder.is_dir():
-      raise UserError("manual_dir", show(str(folder)), "an existing folder", _REMEDY)
+      raise UserError("manual_dir", show(str(folder)), "an existing folder", REMEDY)
   else:
     root = pathlib.Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
     folder = root / "downloads" / name
-  arrays = []
-  for (file_name, url), num_axes in zip(urls.items(), (3, 1, 3, 1)):
-    path = folder / file_name
+  for file_name, url in urls.items():
+    path = find(folder, file_name)
     try:
-      content = _read_original(path, url_infos[url], name)
+      content = _read_original(path, file_name, url_infos[url], name)
     except UserError:  # not there, or not what it should be
       if manual_dir:
         raise
+      path = folder / file_name
       _download(path, url, url_infos[url], name, show_progress)
-      content = _read_original(path, url_infos[url], name)
-    arrays.append(_parse_idx(content, num_axes, path))
-  for images, labels in (arrays[:2], arrays[2:]):
-    if len(images) != len(labels) or labels.max(initial=0) >= NUM_CLASSES:
-      raise UserError(
-        str(folder),
-        f"{len(images)} images with {len(labels)} labels up to {labels.max(initial=0)}",
-        f"one label below {NUM_CLASSES} an image",
-        _REMEDY,
-      )
-  return arrays
+      content = _read_original(path, file_name, url_infos[url], name)
+    yield file_name, path, content
+
+
+def find(folder: pathlib.Path, file_name: str) -> pathlib.Path:
+  """Returns where a file lies in a folder under one of the names that it goes by.
+
+  As it was downloaded, decompressed, with a dot before `idx` (Kaggle), in a folder of its own name
+  (Kaggle's archive), or in torchvision's root, `MNIST/raw`. The original's place if there is none.
+  """
+  plain = file_name.removesuffix(".gz")
+  dotted = plain.replace("-idx", ".idx")
+  names = [file_name, plain, f"{dotted}.gz", dotted, f"{plain}/{plain}", f"{dotted}/{dotted}"]
+  places = [folder, folder / "raw", *sorted(folder.glob("*MNIST/raw"))]
+  for path in [place / name for place in places for name in names]:
+    if path.is_file():
+      return path
+  return folder / file_name
 
 
 def _download(path: pathlib.Path, url: str, url_info: Any, name: str, show_progress: bool) -> None:
@@ -115,7 +142,7 @@ def _download(path: pathlib.Path, url: str, url_info: Any, name: str, show_progr
       with requests.get(url, stream=True, timeout=_CONNECT_SECONDS) as response:
         if response.status_code != 200:
           status = f"{response.status_code} {response.reason}"
-          raise UserError(failed, f"HTTP status {status}", "200", _REMEDY)
+          raise UserError(failed, f"HTTP status {status}", "200", REMEDY)
       tfds.display_progress_bar(show_progress)
       manager = tfds.download.DownloadManager(
         download_dir=staging,
@@ -128,24 +155,27 @@ def _download(path: pathlib.Path, url: str, url_info: Any, name: str, show_progr
     raise UserError(
       f"{failed}: got other bytes than the expected ones (SHA-256 {url_info.checksum}) and kept"
       " none",
-      remedy=f"try again, {_REMEDY}",
+      remedy=f"try again, {REMEDY}",
     ) from error
   except (requests.RequestException, tfds.download.DownloadError) as error:
     raise UserError(
       f"{failed}: got no connection, or one that broke off ({type(error).__name__})",
-      remedy=f"connect and try again, {_REMEDY}",
+      remedy=f"connect and try again, {REMEDY}",
     ) from error
   except OSError as error:
     raise UserError(
       "data_dir",
       f"{str(path.parent)!r}, not writable ({error.strerror or error})",
       f"a folder with room for {name}",
-      f"use data_dir=DIR, or {_REMEDY}",
+      f"use data_dir=DIR, or {REMEDY}",
     ) from error
 
 
-def _read_original(path: pathlib.Path, url_info: Any, name: str) -> bytes:
-  """Returns the bytes of a file that is byte for byte the registry's; UserError otherwise."""
+def _read_original(path: pathlib.Path, file_name: str, url_info: Any, name: str) -> bytes:
+  """Returns a file's content, decompressed where it is gzip; UserError if it is not the original's.
+
+  The file is the registry's byte for byte, or, of MNIST, what is inside is.
+  """
   try:
     content = path.read_bytes()
   except FileNotFoundError:
@@ -155,29 +185,33 @@ def _read_original(path: pathlib.Path, url_info: Any, name: str) -> bytes:
   else:
     digest = hashlib.sha256(content).hexdigest()
     if digest == url_info.checksum:
-      return content
+      return unzipped(content, path) if file_name in FILE_NAMES else content
+    if name == "mnist" and file_name in MNIST_CONTENT:
+      with contextlib.suppress(UserError):
+        inside = unzipped(content, path) if content[:2] == b"\x1f\x8b" else content
+        if hashlib.sha256(inside).hexdigest() == MNIST_CONTENT[file_name]:
+          return inside
     got = f"{len(content)} bytes with SHA-256 {digest}"
   size, digest = int(url_info.size), url_info.checksum
   expected = f"the original file of {name}, {size} bytes with SHA-256 {digest}"
-  raise UserError(str(path), got, expected, _REMEDY)
+  if name == "mnist":
+    expected += ", packed or not"
+  raise UserError(str(path), got, expected, f"{holds(path.parent)}; {REMEDY}")
 
 
-def _parse_idx(content: bytes, num_axes: int, path: pathlib.Path) -> np.ndarray:
-  """Returns the uint8 array of a gzipped IDX file; UserError if it is not one with `num_axes`.
-
-  IDX: two zero bytes, the type (8 is uint8), the number of axes, each axis' length as a big-endian
-  32-bit integer, then the entries row-major (LeCun's MNIST page).
-  """
+def holds(folder: pathlib.Path) -> str:
+  """Returns what a folder holds, as a refusal says it: at most eight names."""
   try:
-    raw = gzip.decompress(content)
+    names = sorted(f"{path.name}/" if path.is_dir() else path.name for path in folder.iterdir())
+  except OSError:
+    return f"there is no folder {folder}"
+  more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+  return f"the folder holds {', '.join(names[:8]) or 'nothing'}{more}"
+
+
+def unzipped(content: bytes, path: pathlib.Path) -> bytes:
+  """Returns gzip's content; UserError where it is none, or cut short."""
+  try:
+    return gzip.decompress(content)
   except (OSError, EOFError, zlib.error) as error:
-    raise UserError(str(path), "a file that is not gzip", "IDX", _REMEDY) from error
-  magic, size = bytes((0, 0, 8, num_axes)), 4 + 4 * num_axes
-  if raw[:4] != magic or len(raw) < size:
-    got, expected = f"header {raw[:size].hex()!r}", f"IDX, {size} bytes from {magic.hex()} on"
-    raise UserError(str(path), got, expected, _REMEDY)
-  shape = tuple(int(length) for length in np.frombuffer(raw, ">u4", num_axes, 4))
-  entries = np.frombuffer(raw, np.uint8, offset=size)
-  if entries.size != np.prod(shape, dtype=np.int64):
-    raise UserError(str(path), f"{entries.size} entries", f"{shape} from IDX", _REMEDY)
-  return entries.reshape(shape)
+    raise UserError(str(path), "a file that is not gzip", "IDX", REMEDY) from error

@@ -1,20 +1,30 @@
-"""Image sets of 28 x 28 pixels: uint8 arrays, loaded by name."""
+"""Image sets: uint8 arrays, loaded by name or from a path of your own."""
 
 import dataclasses
 import functools
 import hashlib
 import os
+import re
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hw1_jax.data.files import NUM_CLASSES, _load_files, _quiet
+from hw1_jax.data import formats, own
+from hw1_jax.data.files import _quiet
 from hw1_jax.errors import UserError, show
 
-IMAGE_SETS = ("digits", "mnist", "fashion_mnist", "kmnist")
-IMAGE_SIZE = 28  # height and width of every set in IMAGE_SETS
+# The sets that have a name, and their images' height and width.
+IMAGE_SIZES = {
+  "digits": 28,
+  "mnist": 28,
+  "fashion_mnist": 28,
+  "kmnist": 28,
+  "cifar10": 32,
+  "svhn": 32,
+}
+IMAGE_SETS = tuple(IMAGE_SIZES)
 
 
 # Image sets.
@@ -47,36 +57,52 @@ def load_images(
   manual_dir: str | os.PathLike | None = None,
   show_progress: bool = False,
 ) -> ImageData:
-  """Returns the image set `name`, one of IMAGE_SETS; images [N, 28, 28, 1].
+  """Returns the image set `name`: one of IMAGE_SETS, an .npz or a folder (`own.load_path`).
 
-  "digits" ships with scikit-learn and needs no file. The others are four files, whose addresses,
-  sizes and SHA-256 sums the TFDS registry knows; each is checked at every load.
+  "digits" ships with scikit-learn and needs no file. The other names are sets of a few files, whose
+  addresses, sizes and SHA-256 sums the TFDS registry knows; each is checked at every load.
 
   Args:
-    name: of the image set.
+    name: of the image set, or a path of the form `own.PATH`.
     data_dir: the files are kept in `data_dir`/downloads/`name` under their own names, so the next
       call needs no network (and that folder can serve as a `manual_dir`). Default: TFDS's,
       ~/tensorflow_datasets or $TFDS_DATA_DIR.
-    manual_dir: a folder with the four original files; nothing is downloaded or written then.
+    manual_dir: a folder with the original files; nothing is downloaded or written then. MNIST's
+      may also be decompressed or compressed again, have a dot before `idx`, lie in torchvision's
+      MNIST/raw, or be Keras's mnist.npz: what is inside must be the original.
     show_progress: TFDS's progress bars while downloading, on stderr.
 
   Raises:
     UserError: an unknown name; a file missing, truncated, altered or malformed; no network; a
-      folder that cannot be written.
+      folder that cannot be written; `manual_dir` for a set that has no such files.
   """
-  if name not in IMAGE_SETS:
-    raise UserError("dataset", show(name), f"one of {', '.join(IMAGE_SETS)}")
+  named = name in IMAGE_SETS
+  if not named and not re.fullmatch(own.PATH[0], name):
+    raise UserError("dataset", show(name), f"one of {', '.join(IMAGE_SETS)}, or {own.PATH[1]}")
+  if manual_dir is not None and (name == "digits" or not named):
+    where = "is embedded" if named else "is read from its own path"
+    raise UserError(
+      "manual_dir",
+      show(str(manual_dir)),
+      f"none with dataset={name}, which {where}",
+      "use dataset=mnist, or leave manual_dir out",
+    )
   if name == "digits":
     return _load_digits()
+  if not named:
+    arrays, num_classes = own.load_path(name)
+    return ImageData(*arrays, num_classes, name)
+  load = {"cifar10": formats.load_cifar10, "svhn": formats.load_svhn}.get(name, formats.load_idx)
   with _quiet():
-    arrays = _load_files(name, data_dir, manual_dir, show_progress)
-  train_images, train_labels, test_images, test_labels = arrays
+    train_images, train_labels, test_images, test_labels = load(
+      name, data_dir, manual_dir, show_progress
+    )
   return ImageData(
-    train_images=train_images[..., None],
+    train_images=train_images,
     train_labels=train_labels.astype(np.int32),
-    test_images=test_images[..., None],
+    test_images=test_images,
     test_labels=test_labels.astype(np.int32),
-    num_classes=NUM_CLASSES,
+    num_classes=formats.NUM_CLASSES,
     name=name,
   )
 
@@ -95,10 +121,9 @@ def _load_digits() -> ImageData:
   pixels = np.round(digits.images * 255 / 16).astype(np.uint8)
   images = np.pad(pixels.repeat(3, axis=1).repeat(3, axis=2), ((0, 0), (2, 2), (2, 2)))[..., None]
   labels = digits.target.astype(np.int32)
-  is_test = np.zeros(len(labels), bool)
-  is_test[np.argsort(labels, kind="stable")[::5]] = True
-  train, test = ~is_test, is_test
-  return ImageData(images[train], labels[train], images[test], labels[test], NUM_CLASSES, "digits")
+  test = own.is_test(labels)
+  train = ~test
+  return ImageData(images[train], labels[train], images[test], labels[test], 10, "digits")
 
 
 def subset(data: ImageData, num_train: int | None, num_test: int | None) -> ImageData:

@@ -70,6 +70,7 @@ def load_images(config: Any, options: Options) -> data.ImageData:
     manual_dir=options.manual_dir,
     show_progress=sys.stderr.isatty(),
   )
+  config.check_images(images)
   return data.subset(images, config.train_examples, config.test_examples)
 
 
@@ -97,8 +98,9 @@ def compute(
   argv: Sequence[str],
 ) -> None:
   """Computes what the folder lacks of a run, and writes result, summary, tables and figures."""
-  monitor = RunMonitor(folder, experiment.name, seconds=options.checkpoint_seconds)
   provenance = describe(experiment, images, argv)
+  from_writer(lambda: refuse_other_inputs(folder, provenance))
+  monitor = RunMonitor(folder, experiment.name, seconds=options.checkpoint_seconds)
   if is_writer():
     write_bytes(folder.path / "run.flags", flags.run_flags(experiment, config, options))
   with recorded(folder, provenance, monitor):
@@ -135,6 +137,23 @@ def describe(
     "x64": experiment.x64,
     "dataset": dataset,
   }
+
+
+def refuse_other_inputs(folder: RunFolder, provenance: dict[str, Any]) -> bytes:
+  """Raises UserError where a run would go on with other images than it began with."""
+  if not list(folder.path.glob("checkpoint*.msgpack")):
+    return b""
+  try:
+    before = folder.provenance().get("dataset")
+  except UserError:  # damaged; the run's numbers do not depend on it
+    return b""
+  now = provenance["dataset"]
+  if before and now and before.get("sha256") != now["sha256"]:
+    raise UserError(
+      f"the images of dataset={now['name']} have changed since the run in {folder.path} began",
+      remedy="start anew by overwrite=true or choose another folder, workdir=FOLDER",
+    )
+  return b""
 
 
 @contextlib.contextmanager

@@ -36,7 +36,8 @@ def setting(
   """Returns a dataclass field. Bounds hold for the value, or for each entry of a tuple.
 
   `minimum` and `maximum` are inclusive, `above` and `below` exclusive. `pattern` is a regular
-  expression for the whole text, and what it means in words. `nonempty` and `unique` concern tuples.
+  expression for the whole text, and what it means in words; beside `choices`, what else is right.
+  `nonempty` and `unique` concern tuples.
   """
   return dataclasses.field(
     default=default,
@@ -83,9 +84,12 @@ class Settings(Checked):
 class ImageSettings(Settings):
   """Base of the Config of an experiment on an image set, which `main` loads for it."""
 
-  dataset: str = setting("mnist", "the image set", choices=data.IMAGE_SETS)
+  dataset: str = setting("mnist", "the image set", choices=data.IMAGE_SETS, pattern=data.PATH)
   train_examples: int | None = setting(None, "train on the first so many; none: all", minimum=1)
   test_examples: int | None = setting(None, "test on the first so many; none: all", minimum=1)
+
+  def check_images(self, images: data.ImageData) -> None:
+    """Raises UserError where the settings do not fit the images; for experiments that need it."""
 
 
 def _wrong(name: str, value: Any, expected: str) -> UserError:
@@ -110,11 +114,13 @@ def scalar_type(annotation: Any) -> tuple[type, bool, bool]:
 
 def describe(field: dataclasses.Field) -> str:
   """Returns the bounds of a field in words, such as 'above 0 and at most 1'."""
-  meta, parts = field.metadata, []
+  meta, parts, alternatives = field.metadata, [], []
   if meta.get("choices"):
-    parts.append("one of " + ", ".join(meta["choices"]))
+    alternatives.append("one of " + ", ".join(meta["choices"]))
   if meta.get("pattern"):
-    parts.append(meta["pattern"][1])
+    alternatives.append(meta["pattern"][1])
+  if alternatives:
+    parts.append(", or ".join(alternatives))
   for key, words in (("minimum", "at least"), ("above", "above"), ("maximum", "at most"),
                      ("below", "below")):  # fmt: skip
     if meta.get(key) is not None:
@@ -151,9 +157,9 @@ def _checked_scalar(field: dataclasses.Field, kind: type, value: Any, shown: Any
   meta = field.metadata
   if isinstance(value, int) and meta.get("maximum") is None and value > 2**31 - 1:
     raise _wrong(field.name, shown, f"at most {2**31 - 1}")
-  if meta.get("choices") and value not in meta["choices"]:
-    raise _wrong(field.name, shown, describe(field))
-  if meta.get("pattern") and not re.fullmatch(meta["pattern"][0], str(value)):
+  choices, pattern = meta.get("choices") or (), meta.get("pattern")
+  fits = bool(pattern and re.fullmatch(pattern[0], str(value)))
+  if (choices or pattern) and value not in choices and not fits:
     raise _wrong(field.name, shown, describe(field))
   if kind in (int, float) and (
     (meta.get("minimum") is not None and value < meta["minimum"])
