@@ -25,8 +25,8 @@ NUM_CLASSES = 10  # of every registered set
 
 def load_idx(name: str, data_dir: Any, manual_dir: Any, show_progress: bool) -> Arrays:
   """Returns a set of the MNIST family; arguments and errors of `load_images`."""
-  if name == "mnist" and manual_dir and (arrays := _load_keras(pathlib.Path(manual_dir))):
-    return arrays
+  if name == "mnist" and manual_dir and (found := _load_keras(pathlib.Path(manual_dir))):
+    return found
   urls, url_infos = files._registry(name)
   originals = files.load_originals(name, urls, url_infos, data_dir, manual_dir, show_progress)
   arrays = [_parse_idx(content, 3 if "images" in file else 1, path)
