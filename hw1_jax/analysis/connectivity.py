@@ -24,8 +24,7 @@ def bezier_coordinates(t: jax.Array) -> jax.Array:
   """Returns the curve's affine coordinates [..., 2] in the plane of (start, control, end).
 
   A quadratic Bezier curve lies in the plane of its three points: `surface.make_surface_mlp`
-  measures it with the corners `surface.stack(start, control, end)`: its ends exactly at t = 0
-  and 1.
+  measures it with the corners `surface.stack(start, control, end)`: the ends exactly at t = 0, 1.
   """
   return bezier_weights(t)[..., 1:]
 
