@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
-HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
+from hw1_jax import statistics
+from hw1_jax.statistics import CONFIDENCE, FAILS, HOLDS, NO_DIFFERENCE, UNDECIDED, VERDICTS
 
-# A claim about trainings is judged run by run. With a uniform prior on the fraction of trainings
-# for which it is true, it holds if the posterior probability that this fraction exceeds 1/2 is at
-# least 0.9 (3 of 3 runs: 0.94; 2 of 2: 0.88), fails if at most 0.1, else is undecided. Our choice.
-CONFIDENCE = 0.9
+__all__ = [
+  "CONFIDENCE", "FAILS", "HOLDS", "NO_DIFFERENCE", "UNDECIDED", "VERDICTS", "Claim", "Number",
+  "Summary", "at_end", "claim", "compared", "judge", "rank_correlation", "show", "spread",
+  "with_interval",
+]  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,13 +33,21 @@ class Number:
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-  """A claim of a report and what our runs say of it."""
+  """A claim of a report and what our runs say of it; `statistics` states the rule."""
 
-  id: str  # "L-1.1.1a", protocols' numbering
-  text: str  # the claim, in our words
-  verdict: str  # HOLDS, FAILS or UNDECIDED
-  evidence: str  # one sentence with numbers, computed
+  id: str  # "L-1.1.1a", protocols' numbering; ".1", ".2" are the parts of a conjunction
+  text: str  # the claim, in our words, and our reading of it
+  verdict: str  # one of VERDICTS
+  evidence: str  # sentences with numbers, computed
   numbers: dict[str, Any] = dataclasses.field(default_factory=dict)  # JSON-able
+  effect: float | None = None  # mean over runs, above `turn` as the claim says; or share of runs
+  interval: tuple[float, float] | None = None  # 95 %
+  region: tuple[float, float] | None = None  # of practical equivalence, around `turn`
+  turn: float = 0.0  # the effect at which the claim turns: 0, or 1/2 for a share of runs
+  unit: str = ""  # of effect, interval, region
+  runs: int = 0
+  runs_needed: int | None = None  # of an undecided claim: about so many would decide
+  p_value: float | None = None  # two-sided, of an effect at `turn`; for statistics.holm
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,26 +62,93 @@ class Summary:
 
 
 def judge(outcomes: Sequence[bool] | np.ndarray) -> str:
-  """Returns the verdict on a claim that is true in the runs where `outcomes`, [M] bool, is.
+  """Returns the verdict on a reading that is true in the runs where `outcomes`, [M] bool, is.
 
-  The rule stands above `CONFIDENCE`. No run at all is undecided.
+  It holds if the 95 % interval of the share of such runs lies above one half: 6 of 6, 9 of 10.
   """
-  outcomes = np.asarray(outcomes, dtype=bool)
-  successes, failures = int(outcomes.sum()), int((~outcomes).sum())
-  probability = stats.beta.sf(0.5, successes + 1, failures + 1)
-  if probability >= CONFIDENCE:
-    return HOLDS
-  return FAILS if probability <= 1 - CONFIDENCE else UNDECIDED
+  return claim("", "", outcomes, "").verdict
 
 
 def claim(
   id: str, text: str, outcomes: Sequence[bool] | np.ndarray, evidence: str, **numbers: Any
 ) -> Claim:
-  """Returns a Claim judged from `outcomes`, [M], with the count of runs in its evidence."""
+  """Returns a Claim judged by the share of runs in which its reading is true, `outcomes` [M].
+
+  For readings that are true or false of a single run and have no size; see `compared`.
+  """
   outcomes = np.asarray(outcomes, dtype=bool)
-  counted = f"True in {int(outcomes.sum())} of {outcomes.size} runs. {evidence}"
-  numbers = {"true_in_runs": int(outcomes.sum()), "runs": int(outcomes.size), **numbers}
-  return Claim(id, text, judge(outcomes), counted, numbers)
+  true, runs = int(outcomes.sum()), int(outcomes.size)
+  counted = f"True in {true} of {runs} runs. {evidence}"
+  numbers = {"true_in_runs": true, "runs": runs, **numbers}
+  if not runs:
+    return Claim(id, text, UNDECIDED, counted, numbers)
+  share, region = statistics.share_interval(true, runs), statistics.SHARE_REGION
+  verdict = str(statistics.verdicts(share, region, 0.5))
+  return Claim(
+    id, text, verdict, counted, numbers,
+    effect=share.effect,
+    interval=(share.low, share.high),
+    region=(0.5 - region, 0.5 + region),
+    turn=0.5,
+    unit="share of runs",
+    runs=runs,
+    runs_needed=statistics.runs_to_decide_share(true, runs) if verdict == UNDECIDED else None,
+    p_value=share.p_value,
+  )  # fmt: skip
+
+
+def compared(
+  id: str,
+  text: str,
+  effects: Sequence[float] | np.ndarray,
+  evidence: str,
+  *,
+  region: float,
+  unit: str,
+  resolution: float = 0.0,
+  equality: bool = False,
+  **numbers: Any,
+) -> Claim:
+  """Returns a Claim judged by the mean of an effect over runs and its interval.
+
+  Args:
+    id, text, evidence, numbers: as in Claim; the effect with its interval opens the evidence.
+    effects: [M] one per run, positive as the claim says; NaN where a run has none (it is said).
+    region: half-width around zero that makes no practical difference; 0: any difference counts.
+    unit: of the effects.
+    resolution: the grid they lie on, see `statistics.mean_interval`.
+    equality: the claim says that there is practically no effect.
+  """
+  effects = np.asarray(effects, float)
+  finite = effects[np.isfinite(effects)]
+  missing = len(effects) - len(finite)
+  lost = f" {missing} of {len(effects)} runs have no such effect." if missing else ""
+  numbers = {"effects": effects.tolist(), **numbers}
+  if not len(finite):
+    return Claim(id, text, UNDECIDED, f"No run has the effect.{lost} {evidence}", numbers)
+  found = statistics.mean_interval(finite, resolution)
+  rule = statistics.equality_verdicts if equality else statistics.verdicts
+  verdict = str(rule(found, region))
+  needed = None
+  if verdict == UNDECIDED:
+    needed = statistics.runs_to_decide(finite, region, equality=equality)
+  said = f"Effect {with_interval(found)} {unit}, {len(finite)} runs.{lost} {evidence}"
+  return Claim(
+    id, text, verdict, said.strip(), numbers,
+    effect=float(found.effect),
+    interval=(float(found.low), float(found.high)),
+    region=(-region, region) if region else None,
+    unit=unit,
+    runs=len(finite),
+    runs_needed=needed,
+    p_value=float(found.p_value),
+  )  # fmt: skip
+
+
+def with_interval(found: statistics.Interval) -> str:
+  """Returns '0.12 (95 % interval 0.08 to 0.16)'."""
+  ends = "unbounded" if not np.isfinite(found.low) else f"{show(found.low)} to {show(found.high)}"
+  return f"{show(found.effect)} (95 % interval {ends})"
 
 
 def at_end(result: Any, field: str) -> np.ndarray:
@@ -89,7 +165,7 @@ def rank_correlation(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.nd
   """Returns Spearman's rank correlation of two series [N]; NaN if one of them is constant."""
   if np.ptp(x) == 0 or np.ptp(y) == 0:  # a series of one value, too
     return float("nan")
-  return float(stats.spearmanr(x, y).statistic)
+  return float(statistics.rank_correlations(x, np.asarray(y)[None])[0])
 
 
 def show(value: float, digits: int = 3) -> str:

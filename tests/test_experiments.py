@@ -18,7 +18,7 @@ from hw1_jax.runs import flags
 from hw1_jax.runs.files import read_result, write_json, write_result
 from hw1_jax.runs.folder import RunFolder
 from hw1_jax.runs.monitor import RunMonitor
-from hw1_jax.summary import FAILS, HOLDS, UNDECIDED
+from hw1_jax.summary import VERDICTS
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FLAGS = ROOT / "experiments" / "flags"
@@ -88,7 +88,7 @@ def test_a_tiny_run_twice_gives_equal_bits_and_can_be_shown(name, tmp_path):
     assert content["numbers"]
     assert content["findings"]
     for claim in content["claims"]:
-      assert claim["verdict"] in (HOLDS, FAILS, UNDECIDED)
+      assert claim["verdict"] in VERDICTS
       assert claim["evidence"]
     figures = entry.draw(config, back)
     assert figures

@@ -18,7 +18,7 @@ from hw1_jax.report.numbers import words
 from hw1_jax.summary import Claim, Number, Summary
 
 CHECKED = ("config.json", "metrics.jsonl", "result.npz", "summary.json")  # as in runs.CHECKED
-VERDICTS = (summaries.HOLDS, summaries.FAILS, summaries.UNDECIDED)
+VERDICTS = summaries.VERDICTS
 
 T = TypeVar("T")
 
