@@ -1,6 +1,16 @@
 """Analysis: what a trained network's loss looks like around its weights."""
 
 from hw1_jax.analysis import alignment, connectivity, critical_points, directions, surface
+from hw1_jax.analysis.flatness import (
+  ball,
+  box,
+  expected_sharpness,
+  invariance_audit,
+  keskar_sharpness,
+  pac_bayes_bound,
+  relative_flatness,
+  worst_case_sharpness,
+)
 from hw1_jax.analysis.hessians import CHUNK_SIZE, gradient_norm, hessian, mlp_hessian
 from hw1_jax.analysis.interpolation import interpolate, make_interpolate_mlp
 from hw1_jax.analysis.jacobian import (
@@ -9,6 +19,18 @@ from hw1_jax.analysis.jacobian import (
   make_mlp_sensitivity,
   make_sensitivity,
 )
+from hw1_jax.analysis.lanczos import (
+  density,
+  extreme_eigenpairs,
+  positive_fraction,
+  quadrature,
+  spectral_quadrature,
+  trace_and_norm,
+  tridiagonalize,
+)
+from hw1_jax.analysis.norms import margins, rescale_layers, weight_norms
+from hw1_jax.analysis.products import gauss_newton_operator, hessian_operator
+from hw1_jax.analysis.rank_analysis import conditional_independence, granulated, kendall, null_score
 from hw1_jax.analysis.spectrum import ZERO_RTOL, Signs, count_signs, eigenvalues, minimal_ratio
 from hw1_jax.analysis.trajectory import Projection, pca
 
@@ -18,21 +40,45 @@ __all__ = [
   "Projection",
   "Signs",
   "alignment",
+  "ball",
+  "box",
+  "conditional_independence",
   "connectivity",
   "count_signs",
   "critical_points",
+  "density",
   "directions",
   "eigenvalues",
+  "expected_sharpness",
+  "extreme_eigenpairs",
+  "gauss_newton_operator",
   "gradient_norm",
+  "granulated",
   "hessian",
+  "hessian_operator",
   "interpolate",
+  "invariance_audit",
   "jacobian_norms",
+  "kendall",
+  "keskar_sharpness",
   "loss_gradient_norms",
   "make_interpolate_mlp",
   "make_mlp_sensitivity",
   "make_sensitivity",
+  "margins",
   "minimal_ratio",
   "mlp_hessian",
+  "null_score",
+  "pac_bayes_bound",
   "pca",
+  "positive_fraction",
+  "quadrature",
+  "relative_flatness",
+  "rescale_layers",
+  "spectral_quadrature",
   "surface",
+  "trace_and_norm",
+  "tridiagonalize",
+  "weight_norms",
+  "worst_case_sharpness",
 ]

@@ -1,0 +1,274 @@
+"""How flat a minimum is: the measures that are compared with generalization in the literature.
+
+Each takes any loss of any pytree, params -> scalar (worst and expected sharpness, PAC-Bayes), a
+loss of one weight matrix (relative flatness), or a network of dense layers (norms; see `norms`).
+The largest eigenvalue and the trace of the Hessian are in `lanczos`.
+
+Memory: a few copies of the parameters, and what one gradient of `loss` needs. What they cannot do:
+maxima are found by ascent, so worst-case sharpness is a lower bound where the loss is not convex in
+the neighbourhood; with dropout or batch statistics a loss is no function of the parameters alone.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hw1_jax import pytrees
+from hw1_jax.analysis.lanczos import Estimate
+
+PyTree = Any
+Loss = Callable[[PyTree], jax.Array]
+Neighbourhood = Callable[[PyTree], PyTree]  # direction g -> argmax of <g, d> over the set of d
+
+
+def ball(radius: float, scales: PyTree | None = None) -> Neighbourhood:
+  """Returns the d with ||d / s||_2 <= radius: d = radius s^2 g / ||s g||_2 is the farthest along g.
+
+  s = 1 is SAM's neighbourhood (Foret et al. 2021), s = |theta| ASAM's adaptive one, which no
+  rescaling of weights changes that leaves the function as it is (Kwon et al. 2021, eq. 3).
+  """
+
+  def farthest(direction: PyTree) -> PyTree:
+    s = jax.tree.map(jnp.ones_like, direction) if scales is None else scales
+    length = pytrees.norm(jax.tree.map(jnp.multiply, s, direction))
+    factor = radius / jnp.where(length > 0, length, 1)
+    return jax.tree.map(lambda s, g: factor * s * s * g, s, direction)
+
+  return farthest
+
+
+def box(half_widths: PyTree) -> Neighbourhood:
+  """Returns the d with |d_i| <= half_widths_i; Keskar et al. (2017): epsilon (|theta_i| + 1)."""
+  return lambda direction: jax.tree.map(lambda h, g: h * jnp.sign(g), half_widths, direction)
+
+
+def worst_case_sharpness(
+  loss: Loss, params: PyTree, farthest: Neighbourhood, key: jax.Array, *, num_steps: int = 20
+) -> jax.Array:
+  """Returns max L(theta + d) - L(theta) over a neighbourhood, >= 0, as far as ascent finds it.
+
+  d <- argmax over the neighbourhood of <grad L(theta + d), d>, the generalized power method
+  (Journee et al. 2010): monotone and free of a step size where L is convex. The best d of
+  `num_steps` from d = 0, whose first step is SAM's, and as many from a random d, without which a
+  point of gradient zero would be left nowhere, counts.
+
+  Args:
+    loss: params -> scalar.
+    params: the minimum, real arrays.
+    farthest: `ball` or `box`.
+    key: of the random start.
+    num_steps: of each ascent; our choice: the last 10 of 20 move trained nets by less than 1 %.
+
+  >>> import jax, jax.numpy as jnp
+  >>> quadratic = lambda w: 0.5 * (3 * w[0] ** 2 + w[1] ** 2)
+  >>> sharpness = worst_case_sharpness(quadratic, jnp.zeros(2), ball(0.1), jax.random.key(0))
+  >>> print(f"{sharpness:.4f}")  # radius^2 lambda_max / 2
+  0.0150
+  """
+  gradient = jax.value_and_grad(loss)
+
+  def step(carry: tuple, _: None) -> tuple:
+    offset, best = carry
+    value, slope = gradient(jax.tree.map(jnp.add, params, offset))
+    return (farthest(slope), jnp.maximum(best, value)), None
+
+  leaves, tree = jax.tree.flatten(params)
+  keys = jax.random.split(key, len(leaves))
+  drawn = [jax.random.normal(k, leaf.shape, leaf.dtype) for k, leaf in zip(keys, leaves)]
+  at_minimum = loss(params)
+  best = at_minimum
+  for start in (
+    jax.tree.map(jnp.zeros_like, params),
+    farthest(jax.tree.unflatten(tree, drawn)),
+  ):
+    (offset, best), _ = jax.lax.scan(step, (start, best), None, length=num_steps)
+    best = jnp.maximum(best, loss(jax.tree.map(jnp.add, params, offset)))
+  return best - at_minimum
+
+
+def keskar_sharpness(
+  loss: Loss, params: PyTree, key: jax.Array, *, epsilon: float = 1e-3, num_steps: int = 20
+) -> jax.Array:
+  """Returns 100 (max L - L(theta)) / (1 + L(theta)) over |d_i| <= epsilon (|theta_i| + 1), in %.
+
+  Keskar et al. (2017), metric 2.1 with A the identity and their smaller epsilon by default.
+  """
+  half_widths = jax.tree.map(lambda leaf: epsilon * (jnp.abs(leaf) + 1), params)
+  rise = worst_case_sharpness(loss, params, box(half_widths), key, num_steps=num_steps)
+  return 100 * rise / (1 + loss(params))
+
+
+def expected_sharpness(
+  loss: Loss,
+  params: PyTree,
+  key: jax.Array,
+  deviation: float,
+  *,
+  adaptive: bool = False,
+  num_pairs: int = 16,
+) -> Estimate:
+  """Returns E L(theta + sigma s e) - L(theta), e standard normal, with its standard error.
+
+  s = 1, or |theta| if `adaptive` (not changed by rescaling). In antithetic pairs (+e, -e), which
+  takes the first-order term out of the error. For a quadratic: sigma^2 tr(H) / 2.
+
+  Raises:
+    ValueError: fewer than 2 pairs.
+  """
+  if num_pairs < 2:
+    raise ValueError(f"num_pairs: got {num_pairs}, expected at least 2, for a standard error")
+  theta, unravel = pytrees.ravel(params)
+  scale = deviation * (jnp.abs(theta) if adaptive else jnp.ones_like(theta))
+
+  def rise(key: jax.Array) -> jax.Array:
+    offset = scale * jax.random.normal(key, theta.shape, theta.dtype)
+    return (loss(unravel(theta + offset)) + loss(unravel(theta - offset))) / 2
+
+  rises = jax.lax.map(rise, jax.random.split(key, num_pairs)) - loss(params)
+  return Estimate(jnp.mean(rises), jnp.std(rises, ddof=1) / num_pairs**0.5)
+
+
+def relative_flatness(
+  loss: Callable[[jax.Array], jax.Array],
+  kernel: jax.Array,
+  key: jax.Array,
+  *,
+  num_probes: int = 64,
+) -> Estimate:
+  """Returns sum over units s, s' of <w_s, w_s'> tr H_ss', for one kernel [in, out].
+
+  Petzka et al. (2021), definition 3: w_s = kernel[:, s] and H_ss' [in, in] the block of the
+  Hessian of `loss` between two units' weights; not changed by rescaling layers. Estimated without
+  bias by v' H v with v = g (kernel' u)', g and u random signs [in]: a Hessian-vector product each.
+
+  Raises:
+    ValueError: `kernel` is no matrix, or fewer than 2 probes.
+  """
+  if kernel.ndim != 2 or num_probes < 2:
+    raise ValueError(
+      f"kernel, num_probes: got shape {kernel.shape} and {num_probes}, expected a matrix [in, out]"
+      " and at least 2"
+    )
+  _, product = jax.linearize(jax.grad(loss), kernel)
+
+  def sample(key: jax.Array) -> jax.Array:
+    signs = jax.random.rademacher(key, (2, kernel.shape[0]), kernel.dtype)
+    vector = jnp.outer(signs[0], signs[1] @ kernel)
+    return jnp.sum(vector * product(vector))
+
+  samples = jax.lax.map(sample, jax.random.split(key, num_probes))
+  return Estimate(jnp.mean(samples), jnp.std(samples, ddof=1) / num_probes**0.5)
+
+
+class Bound(NamedTuple):
+  """A PAC-Bayes bound on the expected error of the perturbed network, all in [0, 1]."""
+
+  bound: float
+  deviation: float  # the sigma of the grid that gave it
+  train_error: float  # of the perturbed network, the upper end that the bound used
+
+
+SIGMAS = tuple(float(s) for s in np.geomspace(1e-3, 0.3, 11))  # our choice: brackets MNIST nets
+
+
+def pac_bayes_bound(
+  error: Callable[[PyTree], jax.Array],
+  params: PyTree,
+  prior: PyTree,
+  key: jax.Array,
+  num_examples: int,
+  *,
+  deviations: tuple[float, ...] = SIGMAS,
+  num_samples: int = 32,
+  failure: float = 0.05,
+) -> Bound:
+  """Returns a bound that holds with probability 1 - `failure` on the error of theta + sigma e.
+
+  With posterior N(theta, sigma^2 I), prior N(theta_0, sigma^2 I) and N examples,
+
+      kl(train error || error) <= (||theta - theta_0||^2 / (2 sigma^2) + ln(2 sqrt(N) / delta)) / N
+
+  (Langford and Seeger 2001; Maurer 2004). delta is shared among the J values of sigma on a grid
+  that is fixed beforehand, and half of it pays for the training error being a mean over
+  `num_samples` draws: kl(mean || train error) <= ln(2 J / failure) / num_samples (Langford and
+  Caruana 2002). Of the stochastic network, not of theta itself.
+
+  Args:
+    error: params -> the training error in [0, 1], over the N examples.
+    params: theta.
+    prior: theta_0, chosen without the data: the initial weights.
+    key: of the draws.
+    num_examples: N, drawn independently.
+    deviations: the grid of sigma.
+    num_samples: draws for each sigma.
+    failure: probability over data and draws that the bound is wrong.
+  """
+  theta, unravel = pytrees.ravel(params)
+  distance = float(jnp.sum(jnp.square(theta - pytrees.ravel(prior)[0])))
+
+  @jax.jit
+  def mean_error(sigma: jax.Array) -> jax.Array:  # the same draws at each sigma
+    def of(key: jax.Array) -> jax.Array:
+      return error(unravel(theta + sigma * jax.random.normal(key, theta.shape, theta.dtype)))
+
+    return jnp.mean(jax.lax.map(of, jax.random.split(key, num_samples)))
+
+  share = failure / (2 * len(deviations))
+  best = Bound(1.0, float("nan"), 1.0)
+  for sigma in deviations:
+    observed = float(mean_error(jnp.asarray(sigma, theta.dtype)))
+    train = invert_kl(observed, np.log(1 / share) / num_samples)
+    divergence = distance / (2 * sigma**2)
+    bound = invert_kl(train, (divergence + np.log(2 * num_examples**0.5 / share)) / num_examples)
+    if bound < best.bound:
+      best = Bound(bound, sigma, train)
+  return best
+
+
+def invert_kl(q: float, budget: float) -> float:
+  """Returns the largest p >= q, in [0, 1], with kl(q || p) <= budget, Bernoulli divergences.
+
+  >>> print(f"{invert_kl(0.0, 0.1):.6f}")  # 1 - exp(-0.1)
+  0.095163
+  """
+
+  def kl(p: float) -> float:
+    parts = [q * np.log(q / p)] if q > 0 else []
+    return sum(parts + ([(1 - q) * np.log((1 - q) / (1 - p))] if q < 1 else []))
+
+  low, high = float(q), 1.0
+  for _ in range(60):  # bisection to the last bit
+    middle = (low + high) / 2
+    if middle in (0.0, 1.0):
+      break
+    low, high = (middle, high) if kl(middle) <= budget else (low, middle)
+  return low
+
+
+def invariance_audit(
+  measures: dict[str, Callable[[PyTree], Any]],
+  params: PyTree,
+  transform: Callable[[PyTree, float], PyTree],
+  factors: tuple[float, ...],
+) -> dict[str, np.ndarray]:
+  """Returns how every measure moves when the weights do and the function does not.
+
+  For each measure, values at transform(params, factor) over that at `params`, [F]: 1 throughout for
+  a measure that is invariant. With `norms.rescale_layers` it is the argument of Dinh et al. (2017),
+  which shows for some measures that they can be made arbitrarily large. Put a value of the function
+  itself among the measures: the audit is only as good as the transform.
+
+  >>> audit = invariance_audit({"a": lambda w: w[0], "ab": lambda w: w[0] * w[1]}, (2.0, 3.0),
+  ...                          lambda w, c: (w[0] * c, w[1] / c), (1.0, 4.0))
+  >>> audit["a"].tolist(), audit["ab"].tolist()
+  ([1.0, 4.0], [1.0, 1.0])
+  """
+  rescaled = [transform(params, factor) for factor in factors]
+  audit = {}
+  for name, measure in measures.items():
+    reference = float(measure(params))
+    audit[name] = np.array([float(measure(p)) for p in rescaled]) / reference
+  return audit

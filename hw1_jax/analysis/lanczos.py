@@ -1,0 +1,265 @@
+"""Spectra of large symmetric matrices from products alone: Lanczos and random probes.
+
+K Lanczos runs go side by side, [K, P], so that the data set is read once for all of them. Memory:
+the basis, m K P numbers for m steps (160 MB for 100 steps at 397,510 parameters in float32, each
+run), and what the operator keeps. After the three-term recurrence each new vector is
+orthogonalized against the whole basis, a block of rows at a time (full reorthogonalization: without
+it, converged eigenvalues come up again as ghosts).
+
+What they cannot do: a run from one vector finds one eigenvector of each distinct eigenvalue, so
+multiplicities are seen by the density only; eigenvalues in the bulk do not converge; in float32
+nothing below about 1e-6 max|lambda| has a sign.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy import stats
+
+from hw1_jax.analysis.products import Operator
+
+BLOCK = 8  # rows of the basis at a time; our choice: small enough for the cache
+NUM_STEPS = 100  # PyHessian's default (Yao et al. 2020)
+
+
+class Tridiagonal(NamedTuple):
+  """K Lanczos runs of m steps: A Q = Q T + remainder; T has `diagonal` and `off`."""
+
+  diagonal: jax.Array  # [K, m]
+  off: jax.Array  # [K, m]; the last entry is the norm of the remainder
+  basis: jax.Array  # [m, K, P], orthonormal rows for each k; zero behind a run that broke down
+
+
+class Quadrature(NamedTuple):
+  """Gauss quadrature of K probes' spectral measures: nodes ascending, weights that sum to 1."""
+
+  nodes: jax.Array  # [K, m], in units of the matrix
+  weights: jax.Array  # [K, m]
+
+
+class Eigenpairs(NamedTuple):
+  """Approximate eigenpairs; some eigenvalue lies within `residuals` of each value."""
+
+  values: jax.Array  # [k]
+  vectors: jax.Array  # [k, P], unit length
+  residuals: jax.Array  # [k], ||A v - value v||_2
+
+
+class Estimate(NamedTuple):
+  """An estimate from random probes."""
+
+  mean: jax.Array  # [...]
+  error: jax.Array  # [...], its standard error
+
+
+def tridiagonalize(
+  operator: Operator, starts: jax.Array, num_steps: int = NUM_STEPS
+) -> Tridiagonal:
+  """Returns `num_steps` Lanczos steps from each of the K rows of `starts`, [K, P].
+
+  A run whose remainder vanishes (an invariant subspace, always so after P steps) stops there: its
+  further entries are zero. Source: Golub and Van Loan, Matrix Computations, section 10.3.
+
+  Raises:
+    ValueError: `num_steps` is not in 1..P, or `starts` is not [K, P].
+
+  >>> import jax.numpy as jnp
+  >>> from hw1_jax.analysis.products import matrix_operator
+  >>> matrix = matrix_operator(jnp.diag(jnp.array([1.0, 2.0, 4.0])))
+  >>> run = tridiagonalize(matrix, jnp.ones((1, 3)), 3)
+  >>> nodes = quadrature(run).nodes
+  >>> bool(jnp.allclose(nodes, jnp.array([1.0, 2.0, 4.0]), atol=1e-5))
+  True
+  """
+  if starts.ndim != 2 or starts.shape[1] != operator.size:
+    raise ValueError(f"starts: got shape {starts.shape}, expected [K, {operator.size}]")
+  if not 1 <= num_steps <= operator.size:
+    raise ValueError(
+      f"num_steps: got {num_steps}, expected 1 to {operator.size}, the matrix's size"
+    )
+  num_runs, size = starts.shape
+  padded = -(-num_steps // BLOCK) * BLOCK
+  tiny = 10 * jnp.finfo(starts.dtype).eps
+
+  def orthogonalize(vector: jax.Array, basis: jax.Array, filled: jax.Array) -> jax.Array:
+    def against(block: jax.Array, vector: jax.Array) -> jax.Array:
+      rows = jax.lax.dynamic_slice_in_dim(basis, block * BLOCK, BLOCK, 0)
+      return vector - jnp.einsum("mk,mkp->kp", jnp.einsum("mkp,kp->mk", rows, vector), rows)
+
+    return jax.lax.fori_loop(0, -(-filled // BLOCK), against, vector)
+
+  def step(carry: Any, index: jax.Array) -> tuple[Any, tuple[jax.Array, jax.Array]]:
+    basis, current, previous, coupling, scale = carry
+    basis = jax.lax.dynamic_update_index_in_dim(basis, current, index, 0)
+    image = operator.product(current)
+    diagonal = jnp.sum(image * current, axis=1)
+    rest = image - diagonal[:, None] * current - coupling[:, None] * previous
+    rest = orthogonalize(rest, basis, index + 1)
+    norm = jnp.linalg.norm(rest, axis=1)
+    scale = jnp.maximum(scale, jnp.abs(diagonal) + norm)
+    norm = jnp.where(norm > tiny * scale, norm, 0)
+    following = jnp.where(norm[:, None] > 0, rest / jnp.where(norm > 0, norm, 1)[:, None], 0)
+    return (basis, following, current, norm, scale), (diagonal, norm)
+
+  first = starts / jnp.linalg.norm(starts, axis=1, keepdims=True)
+  zeros = jnp.zeros(num_runs, starts.dtype)
+  basis = jnp.zeros((padded, num_runs, size), starts.dtype)
+  carry: Any = (basis, first, jnp.zeros_like(first), zeros, zeros)
+  (basis, *_), (diagonal, off) = jax.lax.scan(step, carry, jnp.arange(num_steps))
+  return Tridiagonal(diagonal.T, off.T, basis[:num_steps])
+
+
+def _solve(run: Tridiagonal) -> tuple[jax.Array, jax.Array]:
+  """Returns T's eigenvalues [K, m], ascending, and eigenvectors as columns, [K, m, m]."""
+  matrix = jax.vmap(lambda d, o: jnp.diag(d) + jnp.diag(o, 1) + jnp.diag(o, -1))
+  return jnp.linalg.eigh(matrix(run.diagonal, run.off[:, :-1]))
+
+
+def quadrature(run: Tridiagonal) -> Quadrature:
+  """Returns the Gauss quadrature of each run's spectral measure (Golub and Welsch 1969)."""
+  nodes, vectors = _solve(run)
+  return Quadrature(nodes, jnp.square(vectors[:, 0, :]))
+
+
+def spectral_quadrature(
+  operator: Operator, key: jax.Array, *, num_probes: int = 4, num_steps: int = NUM_STEPS
+) -> Quadrature:
+  """Returns stochastic Lanczos quadrature of the eigenvalue density from `num_probes` probes.
+
+  The density (1/P) sum_i delta(x - lambda_i) is the mean of v' delta(x - A) v over unit vectors v;
+  with signs +-1 the mean over probes is unbiased up to the quadrature's error, which vanishes for
+  polynomials up to degree 2 m - 1 (Ubaru, Chen and Saad 2017; for networks Ghorbani et al. 2019).
+  """
+  probes = jax.random.rademacher(key, (num_probes, operator.size), operator.dtype)
+  return quadrature(tridiagonalize(operator, probes, num_steps))
+
+
+def density(nodes_weights: Quadrature, grid: jax.Array, width: float) -> Estimate:
+  """Returns the density at `grid` [G] convolved with a Gaussian of standard deviation `width`.
+
+  Per unit of eigenvalue; it integrates to 1. The standard error is over the probes (NaN for one).
+  """
+  nodes, weights = nodes_weights
+  distance = (jnp.asarray(grid)[:, None, None] - nodes) / width
+  bumps = jnp.exp(-jnp.square(distance) / 2) / (width * jnp.sqrt(2 * jnp.pi))
+  return _estimate(jnp.sum(bumps * weights, axis=-1))
+
+
+def positive_fraction(
+  nodes_weights: Quadrature, threshold: float, *, confidence: float = 0.95
+) -> tuple[float, float, float]:
+  """Returns (estimate, low, high) of the fraction of eigenvalues above `threshold`.
+
+  The minimal ratio, with an interval of two parts. For each probe the measure above the threshold
+  lies between two sums of quadrature weights (Chebyshev, Markov and Stieltjes; Szego, Orthogonal
+  Polynomials, 3.41.1): the node on either side of the threshold counts or does not. Over the probes
+  stands a t interval of those bounds' means. The estimate gives the weights of nodes above.
+
+  With many eigenvalues near the threshold, such as at 0 in a ReLU net, the interval is wide,
+  because their signs are not to be had by so few products. The bounds hold in exact arithmetic.
+
+  >>> import numpy as np
+  >>> exact = Quadrature(np.array([[-1.0, 1.0, 2.0, 3.0]]), np.full((1, 4), 0.25))
+  >>> positive_fraction(exact, 0.0)
+  (0.75, 0.5, 1.0)
+  """
+  nodes, weights = (np.asarray(part, float) for part in nodes_weights)
+  above = nodes > threshold
+  measured = np.sum(weights * above, axis=1)
+  rows = np.arange(len(nodes))
+  first = np.sum(~above, axis=1)  # the first node above
+  after = np.where(first < nodes.shape[1], weights[rows, np.minimum(first, nodes.shape[1] - 1)], 0)
+  before = np.where(first > 0, weights[rows, np.maximum(first - 1, 0)], 0)
+  low, high = measured - after, measured + before
+  if len(nodes) > 1:
+    quantile = stats.t.ppf((1 + confidence) / 2, len(nodes) - 1) / np.sqrt(len(nodes))
+    low_mean = low.mean() - quantile * low.std(ddof=1)
+    high_mean = high.mean() + quantile * high.std(ddof=1)
+  else:
+    low_mean, high_mean = low.mean(), high.mean()
+  return float(measured.mean()), max(0.0, float(low_mean)), min(1.0, float(high_mean))
+
+
+def extreme_eigenpairs(
+  operator: Operator,
+  key: jax.Array,
+  *,
+  num_largest: int = 10,
+  num_smallest: int = 1,
+  num_steps: int = NUM_STEPS,
+) -> Eigenpairs:
+  """Returns the `num_largest` largest pairs, descending, then the smallest, ascending.
+
+  Ritz pairs of one Lanczos run from a Gaussian vector. `residuals` are of the vectors themselves,
+  from one more product each, not the recurrence's own estimate. Single eigenvalues only: a multiple
+  one appears once. NaN where the run ended before it had so many (an invariant
+  subspace: fewer distinct eigenvalues than steps).
+
+  Raises:
+    ValueError: more pairs are asked for than steps made.
+  """
+  if num_largest + num_smallest > num_steps:
+    raise ValueError(
+      f"num_steps: got {num_steps}, expected at least num_largest + num_smallest ="
+      f" {num_largest + num_smallest}"
+    )
+  start = jax.random.normal(key, (1, operator.size), operator.dtype)
+  run = tridiagonalize(operator, start, num_steps)
+  values, columns = _solve(run)
+  wanted = jnp.concatenate([num_steps - 1 - jnp.arange(num_largest), jnp.arange(num_smallest)])
+  vectors = columns[0][:, wanted].T @ run.basis[:, 0]
+  lengths = jnp.linalg.norm(vectors, axis=1, keepdims=True)
+  vectors = jnp.where(lengths > 0.5, vectors / lengths, jnp.nan)
+  images = jax.lax.map(operator.product, vectors)
+  values = jnp.sum(images * vectors, axis=1)
+  return Eigenpairs(values, vectors, jnp.linalg.norm(images - values[:, None] * vectors, axis=1))
+
+
+def trace_and_norm(
+  operator: Operator, key: jax.Array, *, num_probes: int = 12
+) -> tuple[Estimate, Estimate]:
+  """Returns the trace and the squared Frobenius norm, sum lambda_i^2, with standard errors.
+
+  Hutch++ (Meyer, Musco, Musco and Woodruff 2021). With Q an orthonormal basis of A S, S random with
+  `num_probes` columns, and as many further random g,
+
+      tr A     = tr Q'AQ    + mean of g' (I - QQ') A (I - QQ') g
+      ||A||^2  = ||A Q||^2  + mean of ||A (I - QQ') g||^2
+
+  are exact in the span of Q and unbiased outside. 3 `num_probes` products, all of them shared by
+  both. The standard errors are over the g, given Q.
+
+  Raises:
+    ValueError: fewer than 2 probes, or more than P.
+
+  >>> import jax, jax.numpy as jnp
+  >>> from hw1_jax.analysis.products import matrix_operator
+  >>> low_rank = matrix_operator(jnp.diag(jnp.array([3.0, -1.0] + [0.0] * 18)))
+  >>> trace, square = trace_and_norm(low_rank, jax.random.key(0), num_probes=4)
+  >>> print(f"{trace.mean:.3f} {square.mean:.3f}")
+  2.000 10.000
+  """
+  if not 2 <= num_probes <= operator.size:
+    raise ValueError(f"num_probes: got {num_probes}, expected 2 to {operator.size}")
+  keys = jax.random.split(key)
+  shape = (num_probes, operator.size)
+  sketch = operator.product(jax.random.rademacher(keys[0], shape, operator.dtype))
+  basis = jnp.linalg.qr(sketch.T)[0].T  # [K, P]
+  images = operator.product(basis)
+  probes = jax.random.rademacher(keys[1], shape, operator.dtype)
+  for _ in range(2):  # the second time takes away the rounding of the first
+    probes -= (probes @ basis.T) @ basis
+  probe_images = operator.product(probes)
+  traces = jnp.sum(basis * images) + jnp.sum(probes * probe_images, axis=1)
+  squares = jnp.sum(jnp.square(images)) + jnp.sum(jnp.square(probe_images), axis=1)
+  return _estimate(traces), _estimate(squares)
+
+
+def _estimate(samples: jax.Array) -> Estimate:
+  """Returns mean and standard error over the last axis."""
+  count = samples.shape[-1]
+  if count == 1:
+    return Estimate(samples[..., 0], jnp.full_like(samples[..., 0], jnp.nan))
+  return Estimate(jnp.mean(samples, -1), jnp.std(samples, -1, ddof=1) / jnp.sqrt(count))
