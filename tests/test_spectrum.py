@@ -9,6 +9,7 @@ import pytest
 
 from hw1_jax import analysis, data, models, pytrees
 from hw1_jax.analysis import lanczos, products
+from hw1_jax.loops import Monitor, NonFiniteError
 from hw1_jax.training import losses
 
 
@@ -69,7 +70,7 @@ def test_hessian_products_equal_the_exact_hessian_whatever_the_batches(batch_siz
   )
   exact = analysis.hessian(lambda p: loss(p, batch), params)
   probes = jnp.eye(operator.size)
-  np.testing.assert_allclose(operator.product(probes), exact, atol=1e-13)
+  np.testing.assert_allclose(jax.jit(operator.product)(probes), exact, atol=1e-13)
   np.testing.assert_allclose(operator.product(probes[3]), exact[3], atol=1e-13)
 
 
@@ -289,3 +290,28 @@ def test_estimates_agree_with_the_exact_hessian_of_8000_parameters():
   matrix = analysis.mlp_hessian(params, "tanh", *batch)
   assert len(matrix) == 7918
   check_against_exact(model, params, batch, np.linalg.eigvalsh(matrix))
+
+
+def test_sharpness_along_descent_of_a_quadratic():
+  values = np.array([0.5, 1.0, 3.0])
+
+  def loss(theta, batch):
+    return jnp.mean(batch) * jnp.sum(values * theta**2) / 2
+
+  found = analysis.sharpness_along_descent(
+    Monitor(), "descent", loss, jnp.ones(3), jnp.ones(4), (0.1, 0.6), jax.random.key(0),
+    num_points=4, num_steps=2,
+  )  # fmt: skip
+  np.testing.assert_allclose(found["sharpness"], 3, rtol=1e-12)
+  steps = 2 * np.arange(4)
+  for row, rate in zip(found["loss"], (0.1, 0.6)):
+    exact = np.sum(values * (1 - rate * values) ** (2 * steps[:, None]), axis=1) / 2
+    np.testing.assert_allclose(row, exact, rtol=1e-10)
+
+
+def test_descent_that_diverges_is_told():
+  with pytest.raises(NonFiniteError, match=r"rate 1e\+300: the loss is .* at step 1"):
+    analysis.sharpness_along_descent(
+      Monitor(), "descent", lambda w, batch: jnp.sum(w**2) * jnp.mean(batch), jnp.ones(2),
+      jnp.ones(3), (1e300,), jax.random.key(0), num_points=3, num_steps=1,
+    )  # fmt: skip

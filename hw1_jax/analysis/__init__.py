@@ -8,6 +8,7 @@ from hw1_jax.analysis.flatness import (
   invariance_audit,
   keskar_sharpness,
   pac_bayes_bound,
+  perturbed_errors,
   relative_flatness,
   worst_case_sharpness,
 )
@@ -21,6 +22,7 @@ from hw1_jax.analysis.jacobian import (
 )
 from hw1_jax.analysis.lanczos import (
   density,
+  describe_spectrum,
   extreme_eigenpairs,
   positive_fraction,
   quadrature,
@@ -32,6 +34,7 @@ from hw1_jax.analysis.norms import margins, rescale_layers, weight_norms
 from hw1_jax.analysis.products import gauss_newton_operator, hessian_operator
 from hw1_jax.analysis.rank_analysis import conditional_independence, granulated, kendall, null_score
 from hw1_jax.analysis.spectrum import ZERO_RTOL, Signs, count_signs, eigenvalues, minimal_ratio
+from hw1_jax.analysis.stability import sharpness_along_descent
 from hw1_jax.analysis.trajectory import Projection, pca
 
 __all__ = [
@@ -47,6 +50,7 @@ __all__ = [
   "count_signs",
   "critical_points",
   "density",
+  "describe_spectrum",
   "directions",
   "eigenvalues",
   "expected_sharpness",
@@ -71,10 +75,12 @@ __all__ = [
   "null_score",
   "pac_bayes_bound",
   "pca",
+  "perturbed_errors",
   "positive_fraction",
   "quadrature",
   "relative_flatness",
   "rescale_layers",
+  "sharpness_along_descent",
   "spectral_quadrature",
   "surface",
   "trace_and_norm",

@@ -174,14 +174,36 @@ class Bound(NamedTuple):
 SIGMAS = tuple(float(s) for s in np.geomspace(1e-3, 0.3, 11))  # our choice: brackets MNIST nets
 
 
-def pac_bayes_bound(
+def perturbed_errors(
   error: Callable[[PyTree], jax.Array],
   params: PyTree,
-  prior: PyTree,
   key: jax.Array,
-  num_examples: int,
-  *,
   deviations: tuple[float, ...] = SIGMAS,
+  *,
+  num_samples: int = 32,
+) -> jax.Array:
+  """Returns the mean of error(theta + sigma e), e standard normal, at each of J sigmas, [J].
+
+  The same `num_samples` draws e at every sigma. `error` maps params to a number in [0, 1].
+  """
+  theta, unravel = pytrees.ravel(params)
+  keys = jax.random.split(key, num_samples)
+
+  def mean(sigma: jax.Array) -> jax.Array:
+    def of(key: jax.Array) -> jax.Array:
+      return error(unravel(theta + sigma * jax.random.normal(key, theta.shape, theta.dtype)))
+
+    return jnp.mean(jax.lax.map(of, keys))
+
+  return jax.lax.map(mean, jnp.asarray(deviations, theta.dtype))
+
+
+def pac_bayes_bound(
+  errors: np.ndarray,
+  squared_distance: float,
+  num_examples: int,
+  deviations: tuple[float, ...] = SIGMAS,
+  *,
   num_samples: int = 32,
   failure: float = 0.05,
 ) -> Bound:
@@ -194,35 +216,23 @@ def pac_bayes_bound(
   (Langford and Seeger 2001; Maurer 2004). delta is shared among the J values of sigma on a grid
   that is fixed beforehand, and half of it pays for the training error being a mean over
   `num_samples` draws: kl(mean || train error) <= ln(2 J / failure) / num_samples (Langford and
-  Caruana 2002). Of the stochastic network, not of theta itself.
+  Caruana 2002). It bounds the stochastic network, not theta itself.
 
   Args:
-    error: params -> the training error in [0, 1], over the N examples.
-    params: theta.
-    prior: theta_0, chosen without the data: the initial weights.
-    key: of the draws.
+    errors: [J] training errors from `perturbed_errors`, over the N examples.
+    squared_distance: ||theta - theta_0||^2, theta_0 chosen without the data: the initial weights.
     num_examples: N, drawn independently.
-    deviations: the grid of sigma.
-    num_samples: draws for each sigma.
+    deviations: the grid of sigma, as it was for `errors`.
+    num_samples: draws that each of `errors` is the mean of.
     failure: probability over data and draws that the bound is wrong.
   """
-  theta, unravel = pytrees.ravel(params)
-  distance = float(jnp.sum(jnp.square(theta - pytrees.ravel(prior)[0])))
-
-  @jax.jit
-  def mean_error(sigma: jax.Array) -> jax.Array:  # the same draws at each sigma
-    def of(key: jax.Array) -> jax.Array:
-      return error(unravel(theta + sigma * jax.random.normal(key, theta.shape, theta.dtype)))
-
-    return jnp.mean(jax.lax.map(of, jax.random.split(key, num_samples)))
-
   share = failure / (2 * len(deviations))
   best = Bound(1.0, float("nan"), 1.0)
-  for sigma in deviations:
-    observed = float(mean_error(jnp.asarray(sigma, theta.dtype)))
-    train = invert_kl(observed, np.log(1 / share) / num_samples)
-    divergence = distance / (2 * sigma**2)
-    bound = invert_kl(train, (divergence + np.log(2 * num_examples**0.5 / share)) / num_examples)
+  for sigma, observed in zip(deviations, errors):
+    train = invert_kl(float(observed), float(np.log(1 / share)) / num_samples)
+    divergence = squared_distance / (2 * sigma**2)
+    budget = (divergence + float(np.log(2 * num_examples**0.5 / share))) / num_examples
+    bound = invert_kl(train, budget)
     if bound < best.bound:
       best = Bound(bound, sigma, train)
   return best

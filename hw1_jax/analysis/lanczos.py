@@ -257,6 +257,37 @@ def trace_and_norm(
   return _estimate(traces), _estimate(squares)
 
 
+def describe_spectrum(
+  operator: Operator,
+  key: jax.Array,
+  *,
+  num_probes: int = 4,
+  num_steps: int = NUM_STEPS,
+  num_largest: int = 10,
+) -> dict[str, jax.Array]:
+  """Returns all of the above of one matrix, for use inside one `jit`.
+
+  "nodes" and "weights" [K, m] (`spectral_quadrature`); "top" [k], descending, "bottom" [] and their
+  "residuals" [k + 1] (`extreme_eigenpairs`); "trace", "square" and their standard errors
+  "trace_error", "square_error" [] (`trace_and_norm`, of as many probes as fit the size).
+  """
+  keys = jax.random.split(key, 3)
+  found = spectral_quadrature(operator, keys[0], num_probes=num_probes, num_steps=num_steps)
+  pairs = extreme_eigenpairs(operator, keys[1], num_largest=num_largest, num_steps=num_steps)
+  trace, square = trace_and_norm(operator, keys[2], num_probes=min(12, operator.size))
+  return {
+    "nodes": found.nodes,
+    "weights": found.weights,
+    "top": pairs.values[:-1],
+    "bottom": pairs.values[-1],
+    "residuals": pairs.residuals,
+    "trace": trace.mean,
+    "trace_error": trace.error,
+    "square": square.mean,
+    "square_error": square.error,
+  }
+
+
 def _estimate(samples: jax.Array) -> Estimate:
   """Returns mean and standard error over the last axis."""
   count = samples.shape[-1]
