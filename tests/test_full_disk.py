@@ -20,7 +20,7 @@ from tiny import experiment, tiny_flags
 from toy import Killed, command, make_experiment
 
 from hw1_jax.errors import UserError
-from hw1_jax.report import page as report_page
+from hw1_jax.report import main as report_main
 from hw1_jax.runs import files, main, monitor
 from hw1_jax.runs import folder as run_folder
 from hw1_jax.runs.checkpoint import unpack_checkpoint
@@ -385,14 +385,14 @@ def test_a_full_disk_under_stderr_does_not_end_the_run(tmp_path, whole):
   assert_same(folder, whole)
 
 
-def test_a_report_page_that_does_not_fit_is_one_line(tmp_path, whole, capsys):
+def test_a_report_main_that_does_not_fit_is_one_line(tmp_path, whole, capsys):
   profile = tmp_path / "quick"
   shutil.copytree(whole, profile / "gradient_norm")
-  assert report_page.main([str(profile)]) == 0
+  assert report_main.main([str(profile)]) == 0
   page = (profile / "report.html").read_bytes()
   capsys.readouterr()
   with largest_file(1000):
-    assert report_page.main([str(profile)]) == 2
+    assert report_main.main([str(profile)]) == 2
   (line,) = capsys.readouterr().err.splitlines()
   assert line.startswith(f"{profile}: File too large")
   assert (profile / "report.html").read_bytes() == page

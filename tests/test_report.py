@@ -1,13 +1,16 @@
 """The report page, made from made-up run folders: whole, missing, failed and damaged ones."""
 
 import base64
+import collections
 import copy
+import dataclasses
 import html.parser
 import itertools
 import json
 import math
 import os
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -19,6 +22,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hw1_jax import summary
+from hw1_jax.report import judged
+from hw1_jax.report.facts import page_facts
+from hw1_jax.report.images import Figure, Image, choose_images
 from hw1_jax.report.numbers import (
   decimals_of,
   number_rows,
@@ -27,8 +33,8 @@ from hw1_jax.report.numbers import (
   some_rows,
   table_columns,
 )
-from hw1_jax.report.page import PAGE_BYTES, build, choose_images, page_facts
-from hw1_jax.report.reading import Figure, Image, collect
+from hw1_jax.report.page import PAGE_BYTES, build
+from hw1_jax.report.reading import collect
 from hw1_jax.summary import Number
 
 EXPERIMENTS = (
@@ -109,7 +115,8 @@ def make_files(experiment: str = "gradient_norm") -> dict[str, dict]:
       "experiment": experiment,
       "numbers": [dict(zip(keys, number)) for number in numbers],
       "claims": [
-        {"id": id, "text": text, "verdict": verdict, "evidence": evidence, "numbers": {"runs": 3}}
+        {"id": id, "text": text, "verdict": verdict, "evidence": evidence,
+         "numbers": {"runs": 3, "true_in_runs": int(evidence[8])}}
         for id, text, verdict, evidence in claims
       ],
       "findings": ["The loss falls by a factor of 50 & more.", "The norm follows it."],
@@ -155,6 +162,7 @@ class Page(html.parser.HTMLParser):
     self.open: list[str] = []
     self.tags: list[tuple[str, dict]] = []
     self.text: list[tuple[str, str]] = []  # (innermost tag, text)
+    self.folded: list[str] = []  # texts of closed details, their summaries left out
     self.feed(text)
     self.close()
     assert self.open == [], f"never closed: {self.open}"
@@ -171,6 +179,8 @@ class Page(html.parser.HTMLParser):
   def handle_data(self, data):
     if data.strip():
       self.text.append((self.open[-1] if self.open else "", " ".join(data.split())))
+      if "details" in self.open and "summary" not in self.open[self.open.index("details") :]:
+        self.folded.append(self.text[-1][1])
 
   def all(self, tag: str) -> list[dict]:
     return [attributes for name, attributes in self.tags if name == tag]
@@ -219,7 +229,7 @@ def test_links_stay_on_the_page_and_ids_are_unique(profile):
 
 def test_sections_stand_in_the_order_of_the_assignment(profile):
   page = page_of(profile)
-  headings = [heading["id"] for heading in page.all("h3") if not heading["id"].startswith("bonus")]
+  headings = [heading["id"] for heading in page.all("h3") if heading["id"] in EXPERIMENTS]
   assert tuple(headings) == EXPERIMENTS
   numbers = ["1.1.1", "1.1.2", "1.2.1", "1.2.2", "1.2.3", "1.3.1", "1.3.2", "1.3.3", "1.3.4"]
   assert [section.topic.number for section in collect(profile)] == numbers
@@ -243,12 +253,12 @@ def test_a_whole_section_shows_everything(tmp_path):
   words = page_of(tmp_path / "quick").words
   for text in (
     "How do the norm of the gradient and the loss change together?",
+    "How do the gradient norm and the loss fall together?",
     "Epochs (at most) num_epochs 25,000", "Learning rate learning_rate 1e-05",
     "Widths widths 50, 100", "Folder with the original data files manual_dir –",
-    "Norm and loss of gradient_norm: both fall, α > 0.",
-    "✓ holds L-1a long report The norm falls. True in 3 of 3 runs. It falls to 0.0039.",
-    "✗ does not hold L-1b long report The norm rises.",
-    "? undecided S-1 short report The norm waits.",
+    "Figure 1. Norm and loss of gradient_norm: both fall, α > 0.",
+    "✓ holds L-1a The norm falls.", "✓ holds L-1a True in 3 of 3 runs. It falls to 0.0039.",
+    "✗ does not hold L-1b The norm rises.", "? undecided S-1 The norm waits.",
     "The loss falls by a factor of 50 & more.",
     "Data: Curve (3 rows, tables/curve.csv )",
     "python -m experiments.gradient_norm --seed=0",
@@ -263,26 +273,23 @@ def test_a_whole_section_shows_everything(tmp_path):
 
 def test_verdicts_are_counted(profile):
   page = page_of(profile)
-  texts = [text for _, text in page.text]
-  start = texts.index("All sections")
   # 8 folders of 3 claims: the failed, the damaged and the missing run have none. The damaged one
   # did finish.
-  assert texts[start : start + 5] == ["All sections", "8", "8", "8", "9 of 11 finished"]
-  row = texts.index("1.2.2 Gradient norm during training", texts.index("State"))
-  cells = ["1", "L-1a", "1", "L-1b", "1", "S-1", "finished"]
-  assert texts[row + 1 : row + 8] == cells
-  assert "24 claims judged: ✓ holds 8 ✗ does not hold 8 ? undecided 8" in page.words
-  assert page.words.count("✓ holds") == 1 + 8
-  assert "at least 0.9" in page.words
-  assert "at most 0.1" in page.words
-  assert "at least 3 runs that agree" in page.words
+  assert "24 claims judged: holds 8, does not hold 8, undecided 8. 9 of 11" in page.words
+  assert "Of 24 claims judged, 8 hold, 8 do not hold and 8 stay undecided." in page.words
+  # each in the table of all, in its section, and folded with its evidence
+  assert page.words.count("✓ holds") == 3 * 8
+  text = page.words
+  assert "1.2.2 The norm falls. L-1a ✓ holds true in 3 of 3 runs 1.2.2 The norm rises." in text
+  assert "read off the 95 % interval" in page.words
+  assert "at least 6 runs that agree" in page.words
 
 
 def test_verdict_rule_is_the_one_of_the_summaries(profile, monkeypatch):
-  monkeypatch.setattr(summary, "CONFIDENCE", 0.95)
+  monkeypatch.setattr(summary, "CONFIDENCE", 0.9)
+  monkeypatch.setattr(summary, "judge", lambda runs: "holds" if len(runs) >= 4 else "undecided")
   words = page_of(profile).words
-  assert "at least 0.95" in words
-  assert "at most 0.05" in words
+  assert "read off the 90 % interval" in words
   assert "at least 4 runs that agree" in words
 
 
@@ -312,11 +319,128 @@ def test_a_run_that_did_not_finish_says_so(tmp_path, status, said):
   assert said in page_of(tmp_path / "quick").words
 
 
-def test_short_report_lacks_two_sections_on_purpose(tmp_path):
+def test_sections_that_a_report_does_not_have_are_not_shown(tmp_path):
   write_run(tmp_path / "short_report" / "gradient_norm")
-  words = page_of(tmp_path / "short_report").words
-  assert words.count("The short report has no such section, so nothing was run.") == 2
-  assert words.count("This experiment has not been run") == 6
+  page = page_of(tmp_path / "short_report")
+  shown = [h["id"] for h in page.all("h3") if h["id"] in EXPERIMENTS]
+  assert shown == [name for name in EXPERIMENTS if name not in ("interpolation", "sensitivity")]
+  assert page.words.count("This experiment has not been run") == 6
+  write_run(tmp_path / "short_report" / "sensitivity")  # run all the same: shown
+  shown = [h["id"] for h in page_of(tmp_path / "short_report").all("h3")]
+  assert "sensitivity" in shown
+  assert "interpolation" not in shown
+
+
+def test_answers_stand_first_and_the_rest_is_folded(tmp_path):
+  files = make_files()
+  files["summary.json"]["captions"] = {"norm_and_loss": "Both fall. The norm by 0.5, see there."}
+  files["summary.json"]["findings"] = [f"Finding {i}. It is 0.{i}5 long." for i in range(6)]
+  files["summary.json"]["claims"][0]["text"] = "The norm falls (our reading: at the end)."
+  write_run(tmp_path / "quick" / "gradient_norm", files)
+  page = page_of(tmp_path / "quick")
+  visible = [text for _, text in page.text if text not in page.folded]
+  at = visible.index("How do the gradient norm and the loss fall together?")
+  answer = visible.index("Finding 0. It is 0.05 long.")
+  caption = visible.index("Both fall.")
+  assert at < answer < caption < visible.index("Finding 1. It is 0.15 long.")
+  assert "Finding 3. It is 0.35 long." in visible
+  for text in ("Finding 4. It is 0.45 long.", "The norm by 0.5, see there.",
+               "Our reading: at the end", "True in 3 of 3 runs. It falls to 0.0039.",
+               "python -m experiments.gradient_norm --seed=0", "Learning rate"):  # fmt: skip
+    assert text in page.folded, text
+    assert text not in visible
+  assert visible.count("The norm falls.") == 2  # in the table of all and in its section
+
+
+def test_an_answer_of_the_summary_comes_before_its_findings(tmp_path):
+  files = make_files()
+  files["summary.json"]["answer"] = "They fall together. By half. No more."
+  write_run(tmp_path / "quick" / "gradient_norm", files)
+  words = page_of(tmp_path / "quick").words
+  answer = words.index("They fall together. By half. ✓")
+  assert answer < words.index("The loss falls by a factor of 50")
+  assert "No more." in page_of(tmp_path / "quick").folded
+
+
+def test_settings_that_differ_from_the_reports_stand_first(tmp_path):
+  files = make_files()
+  files["config.json"] = {"seed": 3, "widths": "500", "num_epochs": 100, "report": "long",
+                          "learning_rate": 0.001, "weight_decay": 1e-4, "num_runs": 2}  # fmt: skip
+  write_run(tmp_path / "quick" / "gradient_norm", files)
+  words = page_of(tmp_path / "quick").words
+  assert "Epochs (at most) num_epochs 100 2500 Independent runs num_runs 2 8 Widths" in words
+  assert "Assumed: the points and the stop rule of 1.1.1" in words
+  assert words.index("num_runs 2 8") < words.index("learning_rate 0.001") < words.index("seed 3")
+
+
+def test_the_authors_own_settings_stand_beside_the_printed_ones(tmp_path):
+  write_run(tmp_path / "long_report" / "gradient_norm")
+  files = make_files()
+  files["summary.json"]["claims"][0]["verdict"] = "no difference"
+  write_run(tmp_path / "long_notebook" / "gradient_norm", files)
+  words = page_of(tmp_path / "long_report").words
+  assert "The report claims As printed As run by its author Effect" in words
+  assert "The norm falls. L-1a ✓ holds = no difference true in 3 of 3 runs" in words
+  other = page_of(tmp_path / "long_notebook").words
+  assert "The norm falls. L-1a ✓ holds = no difference true in 3 of 3 runs" in other
+
+
+def test_an_effect_is_drawn_with_its_interval_and_region():
+  claim = judged.parse_claim(
+    {"id": "L", "text": "t", "verdict": "no difference", "evidence": "e", "effect": 0.04,
+     "interval": [-0.08, 0.16], "region": [-0.2, 0.2], "unit": "nats", "runs_needed": 12}
+  )  # fmt: skip
+  drawn = judged.picture(claim)
+  assert drawn.text == "0.04 (−0.08 to 0.16) nats"
+  assert drawn.line == 50.0
+  left, right = drawn.band
+  assert 0 < left < drawn.low < drawn.line < drawn.point < drawn.high < right < 100
+  assert (drawn.point - 50) / (right - 50) == pytest.approx(0.2, abs=0.01)
+  assert claim.runs_needed == 12
+
+
+def test_the_page_draws_what_the_summary_judged():
+  claim = summary.claim("L-1", "It is so.", [True] * 9 + [False], "Seen.")
+  entry = json.loads(json.dumps(dataclasses.asdict(claim)))
+  drawn = judged.picture(judged.parse_claim(entry))
+  assert drawn.text == "true in 9 of 10 runs"
+  assert drawn.line == 50.0
+  assert drawn.low > drawn.line  # the interval that made it hold
+  assert claim.verdict == "holds"
+  compared = summary.compared("L-2", "It is more.", [0.1, 0.3, 0.2], "", region=0.05, unit="nats")
+  parsed = judged.parse_claim(json.loads(json.dumps(dataclasses.asdict(compared))))
+  assert judged.picture(parsed).text.startswith("0.2 (−0.0484 to 0.448) nats")
+  assert parsed.runs == 3
+
+
+def test_an_older_summary_without_effects_shows_the_share_of_runs():
+  claim = judged.Judged("L", "t", "holds", "e", true_in_runs=3, runs=3)
+  drawn = judged.picture(claim)
+  assert drawn.text == "true in 3 of 3 runs"
+  assert 25 < drawn.low < drawn.line == 50.0 < drawn.point == drawn.high
+  assert judged.picture(judged.Judged("L", "t", "holds", "e")) is None
+
+
+def test_sentences_end_at_full_stops_only():
+  text = "It is 0.5 at epoch 3. 8 of 9 runs agree. The rest (1.5 vs. 2) does not."
+  assert judged.sentences(text) == [
+    "It is 0.5 at epoch 3.", "8 of 9 runs agree.", "The rest (1.5 vs. 2) does not."
+  ]  # fmt: skip
+  assert judged.first_sentence("no end") == "no end"
+
+
+PUBLISHED = Path(__file__).parents[1] / "docs" / "results"
+
+
+@pytest.mark.parametrize("profile", ["long_report", "short_report", "long_notebook"])
+def test_the_page_says_at_most_6000_words_unfolded(tmp_path, profile):
+  shutil.copytree(PUBLISHED / profile, tmp_path / profile)
+  page = page_of(tmp_path / profile)
+  everything = collections.Counter(text for tag, text in page.text if tag != "style")
+  visible = everything - collections.Counter(page.folded)
+  count = sum(times * len(text.split()) for text, times in visible.items())
+  assert 500 < count <= 6000
+  assert len(page.words.split()) > 1.5 * count  # what is folded is there
 
 
 def test_quick_profile_says_that_it_is_small(tmp_path):
@@ -428,7 +552,7 @@ def test_any_json_anywhere_makes_a_page(tmp_path_factory, data):
   profile = tmp_path_factory.mktemp("any") / "quick"
   write_run(profile / "gradient_norm", files)
   page = page_of(profile)
-  assert tuple(h["id"] for h in page.all("h3") if h["id"][:5] != "bonus") == EXPERIMENTS
+  assert tuple(h["id"] for h in page.all("h3") if h["id"] in EXPERIMENTS) == EXPERIMENTS
 
 
 def test_text_is_escaped(tmp_path):

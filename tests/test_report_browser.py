@@ -124,6 +124,7 @@ def test_page_does_not_scroll_sideways(open_page, width, opened):
 
 def test_wide_parts_scroll_with_the_keyboard(open_page):
   page = open_page(375)
+  open_details(page)
   wide = page.get_by_role("region", name="Figure of 1.1.1: Wide")
   wide.focus()
   page.keyboard.press("ArrowRight")
@@ -132,6 +133,7 @@ def test_wide_parts_scroll_with_the_keyboard(open_page):
 
 def test_decimal_points_stand_in_line(open_page):
   page = open_page(1280)
+  open_details(page)
   edges = page.evaluate(
     """[...document.querySelectorAll('table.numbers')].map(table => [1, 2, 3, 4].map(column =>
       [...table.querySelectorAll(`tbody tr td:nth-of-type(${column}) .tail`)]
@@ -142,11 +144,64 @@ def test_decimal_points_stand_in_line(open_page):
   assert all(len(column) >= 4 and max(column) - min(column) < 0.5 for column in columns)
 
 
+# Every element of a section that takes up space, as [section, tag, text, left, right] where it
+# sticks out of the window or out of the section; what scrolls in a region of its own does not.
+STICKING_OUT = """() => [...document.querySelectorAll('section')].flatMap(section =>
+  [...section.querySelectorAll('*')].filter(e => !e.closest('.scroll, .unseen, thead, svg'))
+    .map(e => [section, e, e.getBoundingClientRect(), section.getBoundingClientRect()])
+    .filter(([s, e, box, around]) => box.width > 0 && (box.left < around.left - 1 ||
+      box.right > around.right + 1 || box.right > window.innerWidth))
+    .map(([s, e, box]) => [s.getAttribute('aria-labelledby'), e.tagName, e.innerText, box.right]))
+"""
+
+
 @pytest.mark.parametrize("width", [375, 1280])
-def test_axe_finds_no_violation(open_page, width):
+@pytest.mark.parametrize("opened", [False, True])
+def test_nothing_sticks_out_of_its_section(open_page, width, opened):
+  page = open_page(width)
+  if opened:
+    open_details(page)
+  assert page.evaluate(STICKING_OUT) == []
+  # a section pictured is as wide as the window allows, and not blank
+  for experiment in ("gradient_norm", "simulate_function"):
+    section = page.locator(f"section[aria-labelledby='{experiment}']")
+    assert len(section.screenshot()) > 5000
+
+
+def test_rows_become_cards_on_a_phone_and_lose_nothing(open_page):
+  rows = "table.cards tbody tr"
+  cells = f"""() => [...document.querySelectorAll('{rows}')].map(row => [...row.cells]
+    .filter(c => c.offsetHeight > 0).map(c => c.innerText.replace(/\\s+/g, ' ').trim()).join('|'))"""
+  wide, narrow = open_page(1280), open_page(375)
+  for page in (wide, narrow):
+    open_details(page)
+  assert narrow.evaluate(f"getComputedStyle(document.querySelector('{rows}')).display") == "block"
+  assert wide.evaluate(f"getComputedStyle(document.querySelector('{rows}')).display") == "table-row"
+  told = [
+    [text.strip("|").replace("||", "|") for text in p.evaluate(cells)] for p in (wide, narrow)
+  ]
+  assert len(told[0]) > 50
+  assert told[0] == told[1]
+  label = "getComputedStyle(document.querySelector('table.numbers td'), '::before').content"
+  assert narrow.evaluate(label) == '"Reported"'
+
+
+def test_contents_follow_on_wide_screens(open_page):
+  page = open_page(1280)
+  page.locator("h3#sensitivity").scroll_into_view_if_needed()
+  assert page.evaluate("document.querySelector('nav').getBoundingClientRect().top") >= 0
+  assert page.locator("nav a[href='#made']").is_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [375, 1280])
+def test_axe_finds_no_violation(open_page, width, scheme):
   axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="see above").Axe()
-  page = open_page(width, bypass_csp=True)  # the page's own policy forbids scripts, axe's too
+  # the page's own policy forbids scripts, axe's too
+  page = open_page(width, bypass_csp=True, color_scheme=scheme)
   open_details(page)
+  dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+  assert dark == (scheme == "dark")
   results = axe.run(page)
   assert results.violations_count == 0, results.generate_report()
   assert len(results.response["passes"]) > 20

@@ -26,7 +26,7 @@ from hw1_jax.command.catalog import (
 )
 from hw1_jax.command.run_all import program, run_all
 from hw1_jax.errors import UserError
-from hw1_jax.report import page
+from hw1_jax.report import main as report
 from hw1_jax.report.assignment import topics
 from hw1_jax.runs.main import main as run_experiment
 
@@ -89,7 +89,7 @@ COMMANDS = {
   "list": show_list,
   "run": run,
   "run-all": run_all,
-  "report": page.main,
+  "report": report.main,
   "completion": completion.main,
 }
 

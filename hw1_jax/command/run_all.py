@@ -24,7 +24,7 @@ from pathlib import Path
 from hw1_jax.command.catalog import experiment
 from hw1_jax.command.children import Children
 from hw1_jax.command.plan import make_plan
-from hw1_jax.report import page
+from hw1_jax.report import main as report
 from hw1_jax.runs.main import main as run_experiment
 
 CALLED_FROM = "HW1_CALLED_FROM"  # run_all.sh works in its own folder, and says where it was called
@@ -55,7 +55,7 @@ def run_all(arguments: Sequence[str]) -> int:
         return children.code or code
       if code:
         failed.append(name)
-  code = page.main([str(plan.folder)])
+  code = report.main([str(plan.folder)])
   _say(f"{len(plan.commands)} experiments in {time.monotonic() - begun:.0f} s")
   if failed:
     _say(f"failed: {' '.join(failed)}; see the messages above")

@@ -2,6 +2,6 @@
 
 import sys
 
-from hw1_jax.report.page import main
+from hw1_jax.report.main import main
 
 sys.exit(main(sys.argv[1:]))

@@ -31,6 +31,7 @@ class Topic(NamedTuple):
   question: str  # what the assignment asks, in our words
   profiles: tuple[str, ...]  # the reports that have the section
   claims: Mapping[str, str] = NOTHING  # id -> text, "{...}" to be filled in
+  figures: tuple[str, ...] = ()  # those that a report has, shown unfolded; `figure` without any
   reported: Mapping[str, Mapping[str, Any]] = NOTHING  # report -> name -> values, and "source"
 
 
@@ -86,3 +87,9 @@ def topic_of(experiment: str) -> Topic:
     if topic.experiment == experiment:
       return topic
   raise KeyError(f"experiments/assignment.toml: no entry for {experiment!r}; add one")
+
+
+def expected(topic: Topic, profile: str) -> bool:
+  """Returns whether a profile has a section: its flagfile, or any section where it has none."""
+  flags = EXPERIMENTS / "flags" / profile
+  return not flags.is_dir() or (flags / f"{topic.experiment}.flags").exists()

@@ -1,154 +1,84 @@
 """The run folders of one profile -> report.html, one page that can be mailed.
 
-    python -m hw1_jax.report results/quick
-
 `collect` reads, `render` is pure, `build` does both and writes the page. The page loads nothing
 and runs nothing: figures are inlined. What is missing or damaged in a run folder becomes a
-sentence on the page, never an error.
+sentence on the page, never an error. Answers stand first and unfolded; whatever only a checking
+reader needs is folded.
 """
 
 import collections
-import datetime
 import functools
 import os
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 
 from hw1_jax import summary as summaries
+from hw1_jax.report import claims
 from hw1_jax.report.assignment import Topic, read_assignment
-from hw1_jax.report.numbers import (
-  is_number,
-  number_rows,
-  setting_name,
-  show_seconds,
-  show_value,
-  some_rows,
-  table_columns,
-  words,
-)
-from hw1_jax.report.reading import VERDICTS, Figure, Image, Run, Section, collect
+from hw1_jax.report.facts import facts, notice, page_facts
+from hw1_jax.report.images import Figure, Image, choose_images
+from hw1_jax.report.judged import first_sentence, sentences
+from hw1_jax.report.numbers import number_rows, setting_name, some_rows, table_columns, words
+from hw1_jax.report.reading import Run, Section, collect
+from hw1_jax.report.settings import remarks, settings
 
 PAGE_BYTES = 5_000_000  # the page never gets larger: a mail attachment that every server takes
-SVG_BYTES = 600_000  # of a larger SVG the PNG is shown; browsers draw 10,000 paths slowly
 MAX_ROWS = (200, 50, 10)  # of a data table; the later ones only where the page gets too long
+MAX_FINDINGS = 3  # unfolded beneath a section's figures, the answer not counted
+SIGNS = {summaries.HOLDS: "✓", summaries.FAILS: "✗", summaries.NO_DIFFERENCE: "="}
 
 
-# The page
+class Shown(NamedTuple):
+  """What a run shows unfolded, and what folded."""
+
+  answer: str
+  figures: list[Figure]
+  findings: list[str]
+  more_figures: list[Figure]
+  more_findings: list[str]
+  captions: list[tuple[str, str]]  # (path, what a figure's caption says beyond its first sentence)
 
 
-def facts(provenance: dict[str, Any]) -> dict[str, str]:
-  """Returns what made a run, label -> text, of whatever provenance.json holds."""
-  device, data = provenance.get("device"), provenance.get("dataset")
-  if isinstance(device, dict):
-    count, kind, backend = (show_value(device.get(key)) for key in ("count", "kind", "backend"))
-    device = f"{count} × {kind} ({backend} backend)"
-  if isinstance(data, dict):
-    sha256 = data.get("sha256")
-    data = (
-      f"{show_value(data.get('name'))}, {show_value(data.get('train_examples'))} training and"
-      f" {show_value(data.get('test_examples'))} test examples"
-      + (f", SHA-256 {sha256[:12]}…" if isinstance(sha256, str) else "")
-    )
-  started, seconds = _time(provenance.get("started")), provenance.get("seconds")
-  found = {
-    "Command": provenance.get("command"),
-    "Started": f"{started:%Y-%m-%d %H:%M} UTC" if started else provenance.get("started"),
-    "Duration": show_seconds(seconds) if is_number(seconds) else seconds,
-    "Data set": data,
-    "Platform": provenance.get("platform"),
-    "Processor": provenance.get("processor"),
-    "Device": device,
-    "Threads": provenance.get("threads"),
-    "Python": provenance.get("python"),
-    "Versions": provenance.get("versions"),
-    "Git commit": provenance.get("git_commit"),
-    "Checksums": provenance.get("checksums"),
-  }
-  return {label: show_value(value) for label, value in found.items() if value not in (None, "", {})}
+def shown(run: Run, topic: Topic) -> Shown:
+  """Returns a run's figures and sentences, those of the report first and unfolded."""
+  wanted = topic.figures or (topic.figure,)
+  stems = {figure.path.split("/")[-1]: figure for figure in run.figures}
+  first = [stems[stem] for stem in wanted if stem in stems] or list(run.figures[:1])
+  rest = [figure for figure in run.figures if figure not in first]
+  answer = sentences(run.answer)
+  findings = [text for text in run.summary.findings if text != run.answer]
+  more = [" ".join(answer[2:]), *findings[MAX_FINDINGS:]]
+  captions = [
+    (figure.path, said)
+    for figure in [*first, *rest]
+    if (said := " ".join(sentences(figure.caption)[1:]))
+  ]
+  return Shown(
+    " ".join(answer[:2]), first, findings[:MAX_FINDINGS], rest, list(filter(None, more)), captions
+  )
 
 
-def _time(text: Any) -> datetime.datetime | None:
-  try:
-    time = datetime.datetime.fromisoformat(text)
-    return time.replace(tzinfo=time.tzinfo or datetime.UTC).astimezone(datetime.UTC)
-  except (TypeError, ValueError, OverflowError):
-    return None
-
-
-def page_facts(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
-  """Returns what made the page: label and the different texts that the runs give for it."""
-  every = [facts(run.provenance) for run in runs]
-  found = []
-  for label in ("Data set", "Platform", "Processor", "Device", "Threads", "Python", "Git commit",
-                "Versions"):  # fmt: skip
-    texts = list(dict.fromkeys(run[label] for run in every if label in run))
-    if label == "Git commit":  # 12 of the 40 digits, and "-dirty" where it stands
-      texts = [re.sub("^([0-9a-f]{12})[0-9a-f]*", r"\1", text) for text in texts]
-    found.append((label, texts or ["not recorded"]))
-  times = [time for run in runs if (time := _time(run.provenance.get("started")))]
-  dates = sorted({f"{time:%Y-%m-%d}" for time in times})
-  date = " to ".join(dict.fromkeys([dates[0], dates[-1]])) if dates else "not recorded"
-  total = sum(s for run in runs if is_number(s := run.provenance.get("seconds")))
-  return [("Date", [date]), ("Computing time", [show_seconds(total)]), *found]
-
-
-def notice(run: Run, topic: Topic, profile: str) -> str:
-  """Returns the sentence that says why results are absent or partial, '' if they are not."""
-  message = run.provenance.get("message")
-  reason = f": {str(message)[:500]}" if message else "; no reason was recorded."
-  if run.status == "missing" and profile == "short_report" and profile not in topic.profiles:
-    return "The short report has no such section, so nothing was run."
-  return {
-    "missing": f"This experiment has not been run: there is no folder “{run.folder}”.",
-    "running": "This run had not finished when the page was made; what it had recorded is shown.",
-    "interrupted": "This run was interrupted; what it had recorded is shown.",
-    "failed": f"This run failed{reason}",
-    "unknown": "Nothing says whether this run finished; what can be read of it is shown.",
-    "finished": "",
-  }[run.status]
-
-
-def choose_images(figures: Sequence[Figure], budget: int) -> dict[str, Image]:
-  """Returns path -> the image to inline, at most `budget` bytes (base64) of them.
-
-  An SVG, unless it is larger than SVG_BYTES and there is a PNG. Over the budget, the largest
-  SVGs give way to smaller PNGs; where that is not enough, the largest images are left out.
-  """
-  images = {}
-  for figure in figures:
-    wanted = figure.svg, figure.png
-    if figure.svg and len(figure.svg.data) > SVG_BYTES:
-      wanted = figure.png, figure.svg
-    images[figure.path] = next(image for image in wanted if image)
-  pngs = {figure.path: figure.png for figure in figures}
-
-  def size(path: str) -> int:
-    return 4 * -(-len(images[path].data) // 3)
-
-  total = sum(map(size, images))
-  for path in sorted(images, key=size, reverse=True):
-    png = pngs[path]
-    if total > budget and png and len(png.data) < len(images[path].data):
-      total -= size(path)
-      images[path] = png
-      total += size(path)
-  for path in sorted(images, key=size, reverse=True):
-    if total > budget:
-      total -= size(path)
-      del images[path]
-  return images
+def number_figures(sections: Sequence[Section]) -> dict[str, int]:
+  """Returns path -> number, in the order in which the page shows the figures."""
+  found: dict[str, int] = {}
+  for section in sections:
+    for run in section.runs:
+      parts = shown(run, section.topic)
+      for figure in [*parts.figures, *parts.more_figures]:
+        found[figure.path] = len(found) + 1
+  return found
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+  """Returns the templates' loader with the filters they use."""
   environment = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent),
-    autoescape=True,
+    autoescape=jinja2.select_autoescape(["html.j2"]),
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
@@ -156,71 +86,87 @@ def _environment() -> jinja2.Environment:
   environment.filters.update(
     words=words,
     label=setting_name,
-    show=show_value,
     facts=facts,
     number_rows=number_rows,
     some_rows=some_rows,
     table_columns=table_columns,
+    first_sentence=first_sentence,
     verdict_class=lambda verdict: verdict.replace(" ", "-"),
+    sign=lambda verdict: SIGNS.get(verdict, "?"),
   )
   return environment
 
 
-def render(sections: Sequence[Section], profile: str) -> str:
-  """Returns the page, at most PAGE_BYTES of UTF-8 as far as figures and tables decide it."""
+def context(
+  sections: Sequence[Section], profile: str, others: Sequence[Section] = ()
+) -> dict[str, Any]:
+  """Returns what the templates of page and Markdown show; `others`: the counterpart's sections."""
   runs = [run for section in sections for run in section.runs]
-  context = {
+  rows, heads = claims.rows(sections, others, profile)
+  by_name = {section.topic.experiment: section for section in sections}
+  parts = [part for part in read_assignment() if any(t.experiment in by_name for t in part.topics)]
+  return {
     "profile": profile,
-    "parts": read_assignment(),
-    "sections": {section.topic.experiment: section for section in sections},
+    "parts": parts,
+    "sections": by_name,
+    "lede": claims.lede(sections),
+    "rows": rows,
+    "heads": heads,
     "facts_of_page": page_facts([run for run in runs if run.provenance]),
-    "verdicts": VERDICTS,
+    "verdicts": summaries.VERDICTS,
     "confidence": summaries.CONFIDENCE,
     "unanimous": next(n for n in range(1, 100) if summaries.judge([True] * n) == summaries.HOLDS),
-    "notice": lambda run, topic: notice(run, topic, profile),
-    "element_id": _element_id,
-    "totals": collections.Counter(claim.verdict for run in runs for claim in run.summary.claims),
+    "notice": notice,
+    "shown": shown,
+    "settings": settings,
+    "remarks": remarks,
+    "figure_numbers": number_figures(sections),
+    "element_id": element_id,
+    "totals": collections.Counter(claim.verdict for run in runs for claim in run.claims),
     "finished": sum(run.status == "finished" for run in runs),
     "num_runs": len(runs),
   }
-  figures = [figure for run in runs for figure in run.figures]
-  template = _environment().get_template("report.html.j2")
+
+
+def render(sections: Sequence[Section], profile: str, others: Sequence[Section] = ()) -> str:
+  """Returns the page, at most PAGE_BYTES of UTF-8 as far as figures and tables decide it."""
+  told = context(sections, profile, others)
+  figures = [figure for section in sections for run in section.runs for figure in run.figures]
+  template = environment().get_template("report.html.j2")
   empty = {figure.path: Image("svg", b"", 9999.0) for figure in figures}
   for max_rows in MAX_ROWS:
-    text = template.render(context, max_rows=max_rows, images=empty)
+    text = template.render(told, max_rows=max_rows, images=empty)
     spare = PAGE_BYTES - len(text.encode(errors="replace"))
     if spare > PAGE_BYTES // 2:
       break
-  return template.render(context, max_rows=max_rows, images=choose_images(figures, spare))
+  return template.render(told, max_rows=max_rows, images=choose_images(figures, spare))
 
 
-def _element_id(folder: str) -> str:
+def element_id(folder: str) -> str:
   """Returns an HTML id made from a folder name; different folders, different ids."""
   return re.sub(r"[^\w.-]", lambda match: f":{ord(match[0]):x}:", folder)
 
 
+def collect_counterpart(profile_dir: Path) -> list[Section]:
+  """Returns the sections of the same report's other profile beside this one, none without it."""
+  folder = profile_dir.absolute()
+  other = claims.counterpart(folder.name)
+  return collect(folder.parent / other) if other and (folder.parent / other).is_dir() else []
+
+
 def build(profile_dir: Path) -> Path:
   """Writes report.html into the folder of a profile and returns its path. Raises OSError."""
-  page = render(collect(profile_dir), profile_dir.absolute().name)
-  path = profile_dir / "report.html"
-  temporary = profile_dir / f".report.html.{os.getpid()}"
+  sections = collect(profile_dir)
+  page = render(sections, profile_dir.absolute().name, collect_counterpart(profile_dir))
+  return write_whole(profile_dir / "report.html", page.encode(errors="replace"))
+
+
+def write_whole(path: Path, data: bytes) -> Path:
+  """Writes a file whole or not at all and returns its path. Raises OSError."""
+  temporary = path.parent / f".{path.name}.{os.getpid()}"
   try:
-    temporary.write_bytes(page.encode(errors="replace"))
+    temporary.write_bytes(data)
     os.replace(temporary, path)
   finally:
     temporary.unlink(missing_ok=True)
   return path
-
-
-def main(arguments: Sequence[str]) -> int:
-  if len(arguments) != 1 or arguments[0].startswith("-"):
-    print("usage: python -m hw1_jax.report results/PROFILE", file=sys.stderr)
-    return 2
-  try:
-    print(build(Path(arguments[0])))
-  except OSError as error:
-    name = error.filename or arguments[0]  # a failed write does not say where
-    print(f"{name}: {error.strerror}; expected a folder of runs, such as results/quick, that can be"
-          " written", file=sys.stderr)  # fmt: skip
-    return 2
-  return 0

@@ -1,47 +1,22 @@
 """What can be read of run folders, however damaged they are."""
 
-import base64
 import dataclasses
 import hashlib
 import json
 import math
-import re
-import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
-from xml.etree import ElementTree
+from typing import Any, TypeVar
 
-from hw1_jax import summary as summaries
-from hw1_jax.report.assignment import Topic, read_assignment
-from hw1_jax.report.numbers import words
-from hw1_jax.summary import Claim, Number, Summary
+from hw1_jax.report.assignment import Topic, expected, read_assignment
+from hw1_jax.report.images import Figure, read_figures
+from hw1_jax.report.judged import Judged, parse_claim
+from hw1_jax.report.settings import read_flags
+from hw1_jax.summary import Number, Summary
 
 CHECKED = ("config.json", "metrics.jsonl", "result.npz", "summary.json")  # as in runs.CHECKED
-VERDICTS = summaries.VERDICTS
 
 T = TypeVar("T")
-
-
-class Image(NamedTuple):
-  """A figure file that a browser can show."""
-
-  suffix: str  # "svg" or "png"
-  data: bytes
-  width: float | None  # natural width in CSS pixels; None where the file does not say
-
-  @property
-  def uri(self) -> str:
-    kind = {"svg": "svg+xml", "png": "png"}[self.suffix]
-    return f"data:image/{kind};base64,{base64.b64encode(self.data).decode()}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Figure:
-  path: str  # "gradient_norm/figures/norm", no suffix: unique on the page
-  caption: str
-  svg: Image | None
-  png: Image | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +28,9 @@ class Run:
   problems: tuple[str, ...] = ()  # sentences
   config: dict[str, Any] = dataclasses.field(default_factory=dict)
   provenance: dict[str, Any] = dataclasses.field(default_factory=dict)
-  summary: Summary = dataclasses.field(default_factory=Summary)
+  summary: Summary = dataclasses.field(default_factory=Summary)  # without its claims
+  claims: tuple[Judged, ...] = ()
+  answer: str = ""  # to the section's question: the summary's, or its first finding
   figures: tuple[Figure, ...] = ()
 
 
@@ -69,13 +46,17 @@ class Section:
 
 
 def collect(profile_dir: Path) -> list[Section]:
-  """Returns one Section a topic, in the assignment's order. Raises OSError without the folder."""
+  """Returns one Section a topic that the profile has or that was run, in the assignment's order.
+
+  Raises OSError without the folder.
+  """
   folders = sorted(path.name for path in profile_dir.iterdir() if path.is_dir())
   sections = []
   for topic in (topic for part in read_assignment() for topic in part.topics):
     variants = [f for f in folders if f.startswith(topic.experiment) and f != topic.experiment]
-    runs = tuple(_read_run(profile_dir / folder) for folder in [topic.experiment, *variants])
-    sections.append(Section(topic, runs))
+    names = [topic.experiment, *variants]
+    if variants or topic.experiment in folders or expected(topic, profile_dir.absolute().name):
+      sections.append(Section(topic, tuple(_read_run(profile_dir / name) for name in names)))
   return sections
 
 
@@ -84,17 +65,21 @@ def _read_run(folder: Path) -> Run:
     return Run(folder.name, "missing")
   problems: list[str] = []
   provenance = _read_json(folder / "provenance.json", problems)
-  config = _read_json(folder / "config.json", problems)
+  published = not (folder / "config.json").exists() and read_flags(folder / "run.flags")
+  config = published or _read_json(folder / "config.json", problems)
   raw_summary = _read_json(folder / "summary.json", problems)
-  summary = _parse_summary(raw_summary, problems) if raw_summary else Summary()
-  figures = _read_figures(folder, summary.captions, problems)
+  summary, claims = _parse_summary(raw_summary, problems) if raw_summary else (Summary(), ())
+  answer = raw_summary.get("answer")
+  answer = answer if isinstance(answer, str) else next(iter(summary.findings), "")
+  figures = read_figures(folder, summary.captions, problems)
   problems += _altered(folder, provenance.get("checksums"))
   status = provenance.get("status")
   if status not in ("running", "finished", "interrupted", "failed"):
     status = "unknown"
   if status not in ("finished", "unknown"):  # then missing files are no news
     problems = [problem for problem in problems if not problem.endswith(" is missing.")]
-  return Run(folder.name, status, tuple(problems), config, provenance, summary, figures)
+  return Run(folder.name, status, tuple(problems), config, provenance, summary, claims,
+             answer, figures)  # fmt: skip
 
 
 def _altered(folder: Path, checksums: Any) -> list[str]:
@@ -127,7 +112,7 @@ def _read_json(path: Path, problems: list[str]) -> dict[str, Any]:
   return {}
 
 
-def _parse_summary(raw: dict[str, Any], problems: list[str]) -> Summary:
+def _parse_summary(raw: dict[str, Any], problems: list[str]) -> tuple[Summary, tuple[Judged, ...]]:
   def entries(key: str, container: type[list] | type[dict], parse: Callable[[Any], T]) -> list[T]:
     found = raw.get(key)
     if not isinstance(found, container):
@@ -146,13 +131,14 @@ def _parse_summary(raw: dict[str, Any], problems: list[str]) -> Summary:
       )
     return parsed
 
-  return Summary(
+  claims = tuple(entries("claims", list, parse_claim))
+  summary = Summary(
     numbers=tuple(entries("numbers", list, _parse_number)),
-    claims=tuple(entries("claims", list, _parse_claim)),
     findings=tuple(entries("findings", list, lambda entry: _expect(entry, str))),
     captions=dict(entries("captions", dict, lambda item: (item[0], _expect(item[1], str)))),
     tables=dict(entries("tables", dict, _parse_table)),
   )
+  return summary, claims
 
 
 def _expect(value: Any, *types: type) -> Any:
@@ -176,64 +162,6 @@ def _parse_number(entry: Any) -> Number:
   )
 
 
-def _parse_claim(entry: Any) -> Claim:
-  entry = _expect(entry, dict)
-  if entry["verdict"] not in VERDICTS:
-    raise ValueError(f"no such verdict: {entry['verdict']}")
-  texts = [_expect(entry[key], str) for key in ("id", "text", "verdict", "evidence")]
-  return Claim(*texts)
-
-
 def _parse_table(item: tuple[str, Any]) -> tuple[str, list[dict[str, Any]]]:
   name, rows = item
   return name, [_expect(row, dict) for row in _expect(rows, list)]
-
-
-def _read_figures(
-  folder: Path, captions: dict[str, str], problems: list[str]
-) -> tuple[Figure, ...]:
-  files = sorted(folder.glob("figures/*.svg")) + sorted(folder.glob("figures/*.png"))
-  stems = list(dict.fromkeys([*captions, *(file.stem for file in files)]))
-  figures = []
-  for stem in stems:
-    paths = [folder / "figures" / f"{stem}.{suffix}" for suffix in ("svg", "png")]
-    svg, png = (_read_image(path, problems) if path in files else None for path in paths)
-    if svg is None and png is None:
-      problems.append(f"The figure “{stem}” is missing.")
-      continue
-    caption = captions.get(stem) or words(stem)
-    figures.append(Figure(f"{folder.name}/figures/{stem}", caption, svg, png))
-  return tuple(figures)
-
-
-def _read_image(path: Path, problems: list[str]) -> Image | None:
-  suffix = path.suffix[1:]
-  try:
-    data = path.read_bytes()
-    return Image(suffix, data, _svg_width(data) if suffix == "svg" else _png_width(data))
-  except OSError as error:
-    problems.append(f"figures/{path.name} cannot be read ({error.strerror}).")
-  except (ValueError, ElementTree.ParseError, struct.error):
-    problems.append(f"figures/{path.name} is damaged: it is not a whole {suffix.upper()} file.")
-  return None
-
-
-def _svg_width(data: bytes) -> float | None:
-  """Returns the natural width in CSS pixels. Raises ValueError or ParseError if it is no SVG."""
-  root = ElementTree.fromstring(data)
-  if not root.tag.endswith("svg"):
-    raise ValueError(f"not an SVG: {root.tag}")
-  match = re.fullmatch(r"([\d.]+)(pt|px|in|)", root.get("width", ""))
-  return float(match[1]) * {"pt": 96 / 72, "in": 96.0}.get(match[2], 1.0) if match else None
-
-
-def _png_width(data: bytes) -> float | None:
-  """Returns the natural width in CSS pixels. Raises ValueError if it is no whole PNG."""
-  if not data.startswith(b"\x89PNG\r\n\x1a\n") or b"IEND" not in data[-12:]:
-    raise ValueError("not a PNG")
-  (pixels,) = struct.unpack(">I", data[16:20])
-  start = data.find(b"pHYs", 0, 4096)
-  if start < 0:
-    return None
-  (per_meter,) = struct.unpack(">I", data[start + 4 : start + 8])
-  return pixels / per_meter / 0.0254 * 96 if per_meter else None
