@@ -176,10 +176,20 @@ def test_a_wrong_command_is_one_line_and_exit_2(arguments, message, capsys):
   assert message in err
 
 
-def test_a_closed_pipe_is_no_traceback():
-  command = f"set -o pipefail; '{sys.executable}' -m hw1_jax.command list | true"
+@pytest.mark.parametrize(
+  ("redirection", "code", "err"),
+  [
+    ("| true", 0, ""),
+    (">/dev/full", 2, "hw1: standard output: No space left on device\n"),
+    (">&-", 0, ""),
+    ("2>&-", 0, ""),
+  ],
+)
+def test_output_that_cannot_be_written_is_no_traceback(redirection, code, err):
+  command = f"set -o pipefail; '{sys.executable}' -m hw1_jax.command list {redirection}"
   done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
-  assert (done.returncode, done.stderr) == (0, "")
+  assert (done.returncode, done.stderr) == (code, err)
+  assert ("sensitivity" in done.stdout) == (redirection == "2>&-")
 
 
 @pytest.fixture

@@ -94,21 +94,36 @@ COMMANDS = {
 }
 
 
+def dispatch(command: str, arguments: Sequence[str]) -> int:
+  """Returns the exit code of one of COMMANDS, or of what every program answers to."""
+  if command in ("-h", "--help", "help"):
+    print((__doc__ or "").strip())
+    return 0
+  if command == "--version":
+    return show_version()
+  if command == "child":
+    return child(arguments)
+  return COMMANDS[known(command, "command", COMMANDS)](arguments)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
   """Returns the exit code of `hw1 ARGUMENTS`."""
+  if sys.stderr is None:  # closed: what is opened next must not become it, and print not use stdout
+    sys.stderr = open(os.devnull, "w")  # noqa: SIM115 open until we end
   command, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
   try:
-    if command in ("-h", "--help", "help"):
-      print((__doc__ or "").strip())
-      return 0
-    if command == "--version":
-      return show_version()
-    if command == "child":
-      return child(rest)
-    return COMMANDS[known(command, "command", COMMANDS)](rest)
+    code = dispatch(command, rest)
+    if sys.stdout is not None:
+      sys.stdout.flush()
+    return code
   except UserError as error:
     print(f"{program()}: {' '.join(str(error).split())}", file=sys.stderr)
     return 2
   except BrokenPipeError:  # the reader has gone, as in `hw1 list | head -1`
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return 0
+  except OSError as error:
+    where = error.filename or "standard output"  # a failed write does not say where
+    print(f"{program()}: {where}: {error.strerror}", file=sys.stderr)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return 2
