@@ -6,10 +6,15 @@ import importlib.util
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hw1_jax.errors import UserError
 from hw1_jax.report.assignment import EXPERIMENTS, overlays, topics
-from hw1_jax.runs.experiment import Experiment
+
+if TYPE_CHECKING:  # importing JAX takes seconds, and a list of names does not need it
+  from hw1_jax.runs.experiment import Experiment
+
+CALLED_FROM = "HW1_CALLED_FROM"  # run_all.sh works in its own folder, and says where it was called
 
 
 def names() -> list[str]:
@@ -34,11 +39,16 @@ def flagfiles(profile: str, name: str) -> list[str]:
   return [f"--flagfile={_short(path)}" for path in paths if path.is_file()]
 
 
-def experiment(name: str) -> Experiment:
+def experiment(name: str) -> "Experiment":
   """Returns an experiment, imported from where it is: hw1_jax.experiments if installed."""
   installed = importlib.util.find_spec("hw1_jax.experiments") is not None
   package = "hw1_jax.experiments" if installed else "experiments"
   return importlib.import_module(f"{package}.{name}").EXPERIMENT
+
+
+def program() -> str:
+  """Returns the name by which the user called us."""
+  return "run_all.sh" if CALLED_FROM in os.environ else "hw1"
 
 
 def known(word: str, kind: str, expected: Iterable[str]) -> str:

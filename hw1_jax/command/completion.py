@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from hw1_jax.command.catalog import experiment, names, profiles
 from hw1_jax.errors import UserError
-from hw1_jax.runs.flags import define_flags
 
 BASH = """_hw1() {
   local words=("${COMP_WORDS[@]:1:COMP_CWORD}")
@@ -38,6 +37,8 @@ def candidates(words: Sequence[str]) -> list[str]:
     own = ["--profile="] if before[0] == "run" else []
     if not named:
       return own
+    from hw1_jax.runs.flags import define_flags  # takes seconds, and only flags need it
+
     values = define_flags(experiment(named[0]))
     return own + [f"--{name}" if values[name].boolean else f"--{name}=" for name in values]
   if before[0] == "run":

@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from hw1_jax.command import children, completion
+from hw1_jax.command import children
 from hw1_jax.command.catalog import (
   experiment,
   flagfiles,
@@ -23,12 +23,12 @@ from hw1_jax.command.catalog import (
   members,
   names,
   profiles,
+  program,
 )
-from hw1_jax.command.run_all import program, run_all
 from hw1_jax.errors import UserError
-from hw1_jax.report import main as report
 from hw1_jax.report.assignment import topics
-from hw1_jax.runs.main import main as run_experiment
+
+# What needs JAX is imported where it is used: it takes seconds, and not every command does.
 
 
 def show_list(arguments: Sequence[str]) -> int:
@@ -73,7 +73,7 @@ def run(arguments: Sequence[str]) -> int:
       files = flagfiles(profile, name)
     else:
       rest.append("--help" if argument == "-h" else argument)
-  run_experiment(experiment(name), [name, *files, *rest])
+  main_of(name, [*files, *rest])
   return 0
 
 
@@ -81,16 +81,44 @@ def child(arguments: Sequence[str]) -> int:
   """`child PARENT NAME flags`: one of run-all, which stops when the pipe PARENT closes."""
   parent, name, *flags = arguments
   children.stop_with(int(parent))
-  run_experiment(experiment(name), [name, *flags])
+  main_of(name, flags)
   return 0
+
+
+def main_of(name: str, arguments: Sequence[str]) -> None:
+  """Runs an experiment's own command line in this process."""
+  from hw1_jax.runs.main import main as run_experiment
+
+  run_experiment(experiment(name), [name, *arguments])
+
+
+def run_all(arguments: Sequence[str]) -> int:
+  """Runs several experiments, each in a process of its own, and writes their page."""
+  from hw1_jax.command.run_all import run_all as run_them
+
+  return run_them(arguments)
+
+
+def report(arguments: Sequence[str]) -> int:
+  """Writes the page of a folder of runs and prints its path."""
+  from hw1_jax.report.main import main as write_page
+
+  return write_page(arguments)
+
+
+def complete(arguments: Sequence[str]) -> int:
+  """Prints what the shell needs to complete our commands."""
+  from hw1_jax.command import completion
+
+  return completion.main(arguments)
 
 
 COMMANDS = {
   "list": show_list,
   "run": run,
   "run-all": run_all,
-  "report": report.main,
-  "completion": completion.main,
+  "report": report,
+  "completion": complete,
 }
 
 

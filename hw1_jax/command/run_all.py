@@ -21,13 +21,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from hw1_jax.command.catalog import experiment
+from hw1_jax.command.catalog import CALLED_FROM, experiment, program
 from hw1_jax.command.children import Children
 from hw1_jax.command.plan import make_plan
 from hw1_jax.report import main as report
 from hw1_jax.runs.main import main as run_experiment
 
-CALLED_FROM = "HW1_CALLED_FROM"  # run_all.sh works in its own folder, and says where it was called
 INTERRUPTED = (129, 130, 143)
 
 
@@ -65,11 +64,6 @@ def run_all(arguments: Sequence[str]) -> int:
 def child_command(name: str, flags: Sequence[str], parent: int) -> list[str]:
   """Returns the command of an experiment that stops with us."""
   return [sys.executable, "-m", "hw1_jax.command", "child", str(parent), name, *flags]
-
-
-def program() -> str:
-  """Returns the name by which the user called us."""
-  return "run_all.sh" if CALLED_FROM in os.environ else "hw1"
 
 
 def _say(text: str) -> None:
