@@ -13,7 +13,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT, GROUPS = PYPROJECT["project"], PYPROJECT["dependency-groups"]
-OUR_OWN = {"hw1_jax", "experiments", "benchmarks", "tests"}
+OUR_OWN = {"hw1_jax", "experiments", "benchmarks", "scripts", "tests"}
 NOT_IMPORTED = {  # declared all the same
   "importlib-resources": "tensorflow-datasets imports it without declaring it",
 }
