@@ -10,7 +10,7 @@ A function here returns a field of a Config; its argument is the experiment's ow
 import dataclasses
 from typing import Any
 
-from hw1_jax import data, models
+from hw1_jax import data, models, own
 from hw1_jax.runs.settings import ImageSettings as RunImageSettings
 from hw1_jax.runs.settings import Settings, setting
 from hw1_jax.training import optimizers
@@ -21,9 +21,24 @@ def widths(default: Any, help: str = "hidden widths of the MLP") -> Any:
   return setting(default, help, pattern=models.WIDTHS, unique=True)
 
 
+def mlps(default: Any, help: str = "hidden widths of the MLP") -> Any:
+  """Returns the field of one or several MLPs, or networks of one's own: see `models.make_mlp`."""
+  return setting(default, help, pattern=_or_own(models.WIDTHS), unique=True)
+
+
 def architectures(default: Any, help: str = "the CNN") -> Any:
   """Returns the field of a CNN, or of several; see `require_fitting_images`."""
-  return setting(default, help, pattern=models.CONVOLUTIONS, unique=True)
+  return setting(default, help, pattern=_or_own(models.CONVOLUTIONS), unique=True)
+
+
+def _or_own(pattern: tuple[str, str]) -> tuple[str, str]:
+  """Returns the pattern of what `pattern` says, or a function that makes a network."""
+  return f"{pattern[0]}|{own.NAME[0]}", f"{pattern[1]}, or {own.NAME[1]}"
+
+
+def targets(default: Any, help: str = "function to fit") -> Any:
+  """Returns the field of one or several functions to fit."""
+  return setting(default, help, choices=tuple(data.TARGETS), pattern=data.OWN_TARGET, unique=True)
 
 
 def activation(default: str = "relu") -> Any:
@@ -72,8 +87,18 @@ def split_batches() -> Any:
 class TrainingSettings(Settings):
   """What every experiment that trains has."""
 
-  optimizer: str = setting("adam", "PyTorch's", choices=optimizers.NAMES)
+  optimizer: str = setting("adam", "PyTorch's", choices=optimizers.NAMES, pattern=own.NAME)
+  momentum: float = setting(0.0, "of sgd, PyTorch's", minimum=0, below=1)
   report: str = setting("long", "whose numbers and claims to judge", choices=("long", "short"))
+
+  def __post_init__(self) -> None:
+    super().__post_init__()
+    has_momentum = self.optimizer == "sgd" or own.is_own(self.optimizer)
+    self.require(not self.momentum or has_momentum, "momentum", f"0 with {self.optimizer}")
+
+  def make_optimizer(self, learning_rate: float, weight_decay: float) -> Any:
+    """Returns the optimizer that the settings name, as an optax transformation."""
+    return optimizers.make_optimizer(self.optimizer, learning_rate, weight_decay, self.momentum)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,6 +107,12 @@ class FunctionSettings(TrainingSettings):
 
   activation: str = activation()
   num_points: int = setting(300, "training points in [-1, 1]", minimum=3, maximum=100_000)
+
+  def __post_init__(self) -> None:
+    super().__post_init__()
+    for name in (getattr(self, "target", None), *getattr(self, "targets", ())):
+      if name and not own.is_own(name):  # which is imported when it is needed
+        data.make_target(name)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -110,6 +141,8 @@ class ImageSettings(TrainingSettings, RunImageSettings):
     for name in ("architecture", "architectures"):
       specs = getattr(self, name, ())
       for spec in (specs,) if isinstance(specs, str) else specs:
+        if own.is_own(spec):
+          continue
         size = models.smallest_image(models.parse_cnn(spec))
         self.require(
           size <= min(height, width),

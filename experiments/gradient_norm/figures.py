@@ -25,6 +25,6 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
     if config.report == "long":
       figures.reported(ax, list(told), list(told.values()))
     figures.label(ax, "epoch (one step each)", name, yscale="log")
-  top.set_title(f"{data.TARGET_LABELS[config.target]}, 1-{config.widths}-1", fontsize=10.5,
+  top.set_title(f"{data.target_label(config.target)}, 1-{config.widths}-1", fontsize=10.5,
                 loc="left")  # fmt: skip
   return {"gradient_norm": figures.legend(figure)}

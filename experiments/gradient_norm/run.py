@@ -8,8 +8,7 @@ import numpy as np
 
 from hw1_jax import data, models, rng
 from hw1_jax.loops import Monitor
-from hw1_jax.runs.settings import setting
-from hw1_jax.training import full_batch, losses, optimizers
+from hw1_jax.training import full_batch, losses
 
 from .. import settings as shared
 
@@ -18,8 +17,8 @@ from .. import settings as shared
 class Config(shared.StoppedSettings):
   """Settings; the defaults are the long report's."""
 
-  widths: str = shared.widths("500")
-  target: str = setting("sinc", "function to fit", choices=tuple(data.TARGETS))
+  widths: str = shared.mlps("500")
+  target: str = shared.targets("sinc")
   learning_rate: float = shared.learning_rate(1e-3)
   weight_decay: float = shared.weight_decay(1e-4)
   num_epochs: int = shared.num_epochs(2500, "the most epochs")
@@ -40,7 +39,7 @@ class Result(NamedTuple):
 def run(config: Config, monitor: Monitor) -> Result:
   """Returns M trainings with loss and gradient norm at every epoch."""
   keys = rng.member_keys(config.seed, config.num_runs)
-  model = models.MLP((*models.parse_widths(config.widths), 1), config.activation, batch_last=True)
+  model = models.make_mlp(config.widths, 1, (1,), activation=config.activation, batch_last=True)
   forward, start = models.ravelled(model, rng.streams(keys, "init"), (1, 1))
   x, y = data.function_data(config.target, config.num_points)
   fitted = full_batch.fit(
@@ -49,7 +48,7 @@ def run(config: Config, monitor: Monitor) -> Result:
     lambda params, x, y: losses.mse(forward(params, x), y),
     start,
     [jnp.stack([values] * config.num_runs) for values in (x, y)],
-    optimizers.make_optimizer(config.optimizer, config.learning_rate, config.weight_decay),
+    config.make_optimizer(config.learning_rate, config.weight_decay),
     num_epochs=config.num_epochs,
     rule=full_batch.StopRule(config.loss_below, config.change_below),
     measure=full_batch.loss_and_gradient_norm,

@@ -10,7 +10,6 @@ import numpy as np
 from hw1_jax import analysis, data, devices, models, pytrees, rng, training
 from hw1_jax.loops import Monitor
 from hw1_jax.runs.settings import setting
-from hw1_jax.training import optimizers
 
 from .. import settings as shared
 from .retraining import CURVES, retrain
@@ -23,7 +22,7 @@ class Config(shared.ImageSettings):
   Four trainings: pair A's two, then pair B's two. A flag of one value holds for all of them.
   """
 
-  widths: str = shared.widths("500")
+  widths: str = shared.mlps("500")
   activation: str = shared.activation()
   batch_size: tuple[int, ...] = shared.batch_size(
     (64, 1000, 64, 64), "examples a step: of pair A's two trainings, then of pair B's"
@@ -94,7 +93,7 @@ def make_task(
   rate, decay = (config.value(prefix + name, index) for name in ("learning_rate", "weight_decay"))
   return training.ImageTraining(
     model,
-    optimizers.make_optimizer(config.optimizer, rate, decay),
+    config.make_optimizer(rate, decay),
     config.value(f"{prefix}batch_size", index),
     num_epochs,
     evaluate_train=prefix == "retrain_",
@@ -103,7 +102,9 @@ def make_task(
 
 def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
   """Returns the four trainings and the curves between the two of a pair."""
-  model = models.MLP((*models.parse_widths(config.widths), images.num_classes), config.activation)
+  model = models.make_mlp(
+    config.widths, images.num_classes, images.train_images.shape[1:], activation=config.activation
+  )
   alphas = np.linspace(config.alpha_min, config.alpha_max, config.num_alphas)
   keys = rng.member_keys(config.seed, config.num_runs)
   sets = {
@@ -114,7 +115,7 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     lambda images, labels, alphas, start, end: measure(images, labels, start, end, alphas),
     num_shared=3,
   )
-  measure = analysis.make_interpolate_mlp(model)
+  measure = analysis.make_interpolate(model)
   # The two models themselves are measured, too: the grid need not hold 0 and 1.
   points = jnp.asarray([*alphas, 0.0, 1.0], jnp.float32)
   ravel = jax.vmap(lambda tree: pytrees.ravel(tree)[0])

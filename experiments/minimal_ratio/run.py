@@ -12,7 +12,7 @@ from hw1_jax.analysis import critical_points
 from hw1_jax.loops import Monitor
 from hw1_jax.runs.memory import Need
 from hw1_jax.runs.settings import setting
-from hw1_jax.training import full_batch, losses, optimizers
+from hw1_jax.training import full_batch, losses
 
 from .. import settings as shared
 
@@ -24,7 +24,7 @@ class Config(shared.FunctionSettings):
   """Settings; the defaults are the long report's where it has any."""
 
   widths: str = shared.widths("500")
-  target: str = setting("sinc", "function to fit", choices=tuple(data.TARGETS))
+  target: str = shared.targets("sinc")
   learning_rate: float = shared.learning_rate(1e-3)
   weight_decay: float = shared.weight_decay(
     1e-4, "L2 term of the training; not part of the loss whose Hessian is taken"
@@ -95,7 +95,7 @@ def run(config: Config, monitor: Monitor) -> Result:
     lambda params, x, y: losses.mse(forward(params, x), y),
     start,
     [jnp.stack([values] * config.num_runs) for values in (x, y)],
-    optimizers.make_optimizer(config.optimizer, config.learning_rate, config.weight_decay),
+    config.make_optimizer(config.learning_rate, config.weight_decay),
     num_epochs=config.num_epochs,
   )
   search = devices.map_members(make_search(config, model))

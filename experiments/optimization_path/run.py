@@ -10,7 +10,6 @@ import numpy as np
 from hw1_jax import analysis, data, models, pytrees, rng, training
 from hw1_jax.loops import Monitor
 from hw1_jax.runs.settings import setting
-from hw1_jax.training import optimizers
 
 from .. import settings as shared
 
@@ -19,7 +18,7 @@ from .. import settings as shared
 class Config(shared.ImageSettings):
   """Settings; the defaults are the long report's."""
 
-  widths: str = shared.widths("500-50")
+  widths: str = shared.mlps("500-50")
   activation: str = shared.activation()
   learning_rate: float = shared.learning_rate(4e-4)
   weight_decay: float = shared.weight_decay(1e-4)
@@ -86,10 +85,12 @@ def distances(points: np.ndarray) -> np.ndarray:
 
 def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
   """Returns all runs and the projections of their snapshots."""
-  model = models.MLP((*models.parse_widths(config.widths), images.num_classes), config.activation)
+  model = models.make_mlp(
+    config.widths, images.num_classes, images.train_images.shape[1:], activation=config.activation
+  )
   task = training.ImageTraining(
     model,
-    optimizers.make_optimizer(config.optimizer, config.learning_rate, config.weight_decay),
+    config.make_optimizer(config.learning_rate, config.weight_decay),
     config.batch_size,
     config.num_epochs,
     snapshot_epochs=config.snapshot_epochs,

@@ -9,7 +9,6 @@ from flax import linen as nn
 from hw1_jax import data, models, rng, training
 from hw1_jax.loops import Monitor
 from hw1_jax.runs.settings import setting
-from hw1_jax.training import optimizers
 
 from .. import settings as shared
 
@@ -19,7 +18,7 @@ class Config(shared.ImageSettings):
   """Settings; the defaults are the long report's."""
 
   family: str = setting("mlp", "of widths, or of architectures", choices=("mlp", "cnn"))
-  widths: tuple[str, ...] = shared.widths(
+  widths: tuple[str, ...] = shared.mlps(
     ("50", "100", "250", "500", "550", "750", "1000", "1050", "1500", "2000"), "the MLPs"
   )
   # Channels c and 2 c, dense layer 5 c: 926 to 78,290 parameters. Our choice, as the short report
@@ -53,20 +52,19 @@ class Result(NamedTuple):
   exact_train_accuracy: np.ndarray  # [W, M] after the last epoch
 
 
-def make_model(config: Config, spec: str, num_classes: int) -> nn.Module:
+def make_model(config: Config, spec: str, images: data.ImageData) -> nn.Module:
   """Returns a model of the chosen family."""
+  sizes = images.num_classes, images.train_images.shape[1:]
   if config.family == "cnn":
-    return models.parse_cnn(spec, num_classes=num_classes, convolution=config.convolution)
-  return models.MLP((*models.parse_widths(spec), num_classes))
+    return models.make_cnn(spec, *sizes, convolution=config.convolution)
+  return models.make_mlp(spec, *sizes)
 
 
 def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
   """Returns all trainings; run m of every model has the same random streams."""
   keys = rng.member_keys(config.seed, config.num_runs)
-  optimizer = optimizers.make_optimizer(config.optimizer, config.learning_rate, config.weight_decay)
-  family = {
-    f"{config.family} {spec}": make_model(config, spec, images.num_classes) for spec in config.specs
-  }
+  optimizer = config.make_optimizer(config.learning_rate, config.weight_decay)
+  family = {f"{config.family} {spec}": make_model(config, spec, images) for spec in config.specs}
   found = training.train_family(
     monitor,
     family,

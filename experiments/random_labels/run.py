@@ -7,10 +7,10 @@ import jax
 import numpy as np
 from flax import linen as nn
 
-from hw1_jax import data, devices, models, rng, training
+from hw1_jax import data, devices, models, own, rng, training
 from hw1_jax.loops import Monitor
 from hw1_jax.runs.settings import setting
-from hw1_jax.training import evaluation, optimizers
+from hw1_jax.training import evaluation
 
 from .. import settings as shared
 
@@ -20,7 +20,9 @@ class Config(shared.ImageSettings):
   """Settings; the defaults are the long report's."""
 
   fraction: float = setting(1.0, "of the training labels drawn at random", minimum=0, maximum=1)
-  model: str = setting("mlp", "of widths, or of architecture", choices=("mlp", "cnn"))
+  model: str = setting(
+    "mlp", "of widths, or of architecture", choices=("mlp", "cnn"), pattern=own.NAME
+  )
   widths: str = shared.widths("500", "hidden widths, of the MLP")
   architecture: str = shared.architectures("16k4p-32k4p/500")
   learning_rate: float = shared.learning_rate(1e-4)
@@ -47,13 +49,12 @@ class Result(NamedTuple):
   num_classes: np.ndarray  # [] int
 
 
-def make_model(config: Config, num_classes: int) -> nn.Module:
+def make_model(config: Config, images: data.ImageData) -> nn.Module:
   """Returns the network that `model` chooses."""
+  sizes = images.num_classes, images.train_images.shape[1:]
   if config.model == "cnn":
-    return models.parse_cnn(
-      config.architecture, num_classes=num_classes, convolution=config.convolution
-    )
-  return models.MLP((*models.parse_widths(config.widths), num_classes))
+    return models.make_cnn(config.architecture, *sizes, convolution=config.convolution)
+  return models.make_mlp(config.widths if config.model == "mlp" else config.model, *sizes)
 
 
 def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
@@ -64,8 +65,8 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
       rng.stream(key, "labels"), images.train_labels, images.num_classes, config.fraction
     )
   )(keys)
-  model = make_model(config, images.num_classes)
-  optimizer = optimizers.make_optimizer(config.optimizer, config.learning_rate, config.weight_decay)
+  model = make_model(config, images)
+  optimizer = config.make_optimizer(config.learning_rate, config.weight_decay)
   task = training.ImageTraining(
     model,
     optimizer,

@@ -9,7 +9,7 @@ import numpy as np
 from hw1_jax import analysis, data, devices, models, rng, training
 from hw1_jax.loops import Monitor
 from hw1_jax.runs.settings import setting
-from hw1_jax.training import evaluation, optimizers
+from hw1_jax.training import evaluation
 
 from .. import settings as shared
 
@@ -18,7 +18,7 @@ from .. import settings as shared
 class Config(shared.ImageSettings):
   """Settings; the defaults are the long report's."""
 
-  widths: str = shared.widths("500")
+  widths: str = shared.mlps("500")
   activation: str = shared.activation()
   learning_rate: float = shared.learning_rate(1e-3)
   weight_decay: float = shared.weight_decay(1e-4)
@@ -63,10 +63,15 @@ def equal_step_plan(num_steps: int, batch_size: int, num_examples: int) -> tuple
 
 def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
   """Returns performance and sensitivities for all batch sizes."""
-  model = models.MLP((*models.parse_widths(config.widths), images.num_classes), config.activation)
-  optimizer = optimizers.make_optimizer(config.optimizer, config.learning_rate, config.weight_decay)
+  model = models.make_mlp(
+    config.widths, images.num_classes, images.train_images.shape[1:], activation=config.activation
+  )
+  optimizer = config.make_optimizer(config.learning_rate, config.weight_decay)
   keys = rng.member_keys(config.seed, config.num_runs)
-  measure = devices.map_members(analysis.make_mlp_sensitivity(model), num_shared=2)
+  make_sensitivity = (
+    analysis.make_mlp_sensitivity if isinstance(model, models.MLP) else analysis.make_sensitivity
+  )
+  measure = devices.map_members(make_sensitivity(model), num_shared=2)
   evaluate = devices.map_members(evaluation.make_evaluate(model), num_shared=2)
   train_set, test_set = (
     tuple(map(jnp.asarray, pair))

@@ -15,11 +15,12 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   drawn = {}
   names = figures.model_names(config.widths)
   for target in config.targets:
-    truth, title = result.y[target], data.TARGET_LABELS[target]
+    file = data.target_file(target)
+    truth, title = result.y[target], data.target_label(target)
     figure, (ax,) = figures.canvas()
     ax.plot(result.x, truth, color="black", linewidth=1.4)
     figures.label(ax, "x", "y", f"target: {title}")
-    drawn[f"target_{target}"] = figure
+    drawn[f"target_{file}"] = figure
 
     figure, (ax,) = figures.canvas()
     for i, name in enumerate(names):
@@ -31,12 +32,12 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
                    label=f"model {i + 1}: reported epoch of convergence")  # fmt: skip
     ax.axhline(config.loss_below, color=figures.REPORTED, linewidth=0.8, label="stop rule")
     figures.label(ax, "epoch", "training loss (MSE)", title, xscale="log", yscale="log")
-    drawn[f"loss_{target}"] = figures.legend(figure, columns=2)
+    drawn[f"loss_{file}"] = figures.legend(figure, columns=2)
 
     figure, (ax,) = figures.canvas()
     ax.plot(result.x, truth, color="black", linewidth=2.6, alpha=0.35, label="target")
     for i, name in enumerate(names):
       figures.curves(ax, result.x, result.prediction[f"{target}/model_{i + 1}"], name, i)
     figures.label(ax, "x", "y", f"{title}: predictions")
-    drawn[f"prediction_{target}"] = figures.legend(figure, columns=2)
+    drawn[f"prediction_{file}"] = figures.legend(figure, columns=2)
   return drawn

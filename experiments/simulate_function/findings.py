@@ -59,11 +59,12 @@ def summarize(config: Config, result: Result) -> Summary:
       when = f", at epoch {spread(np.where(done, epochs, np.inf))}" if done.any() else ""
       said.append(f"{name}: {int(done.sum())} of {len(done)} runs converged{when}")
     findings.append(f"On {target}, " + "; ".join(said) + ".")
-    captions[f"target_{target}"] = (
-      f"The target {data.TARGET_LABELS[target]} at {config.num_points} training points."
+    file = data.target_file(target)
+    captions[f"target_{file}"] = (
+      f"The target {data.target_label(target)} at {config.num_points} training points."
     )
-    captions[f"loss_{target}"] = f"Training loss on {target}. " + "; ".join(said) + "."
-    captions[f"prediction_{target}"] = (
+    captions[f"loss_{file}"] = f"Training loss on {target}. " + "; ".join(said) + "."
+    captions[f"prediction_{file}"] = (
       f"Predictions for {target}; median last MSE: "
       + ", ".join(
         f"{name} {np.median(final_losses(result, f'{target}/model_{i + 1}')):.2g}"

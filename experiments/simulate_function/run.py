@@ -9,8 +9,7 @@ import numpy as np
 
 from hw1_jax import data, models, rng
 from hw1_jax.loops import Monitor
-from hw1_jax.runs.settings import setting
-from hw1_jax.training import full_batch, losses, optimizers
+from hw1_jax.training import full_batch, losses
 
 from .. import settings as shared
 
@@ -19,13 +18,11 @@ from .. import settings as shared
 class Config(shared.StoppedSettings):
   """Settings; the defaults are the long report's."""
 
-  widths: tuple[str, ...] = shared.widths(
+  widths: tuple[str, ...] = shared.mlps(
     ("5-10-10-10-10-10-5", "10-18-15-4", "190"), "hidden widths of each model"
   )
   activation: str = shared.activation("leaky_relu")
-  targets: tuple[str, ...] = setting(
-    ("sinc", "sign_sine"), "functions to fit", choices=tuple(data.TARGETS), unique=True
-  )
+  targets: tuple[str, ...] = shared.targets(("sinc", "sign_sine"), "functions to fit")
   learning_rate: tuple[float, ...] = shared.learning_rate(
     (0.0012, 0.0012, 0.0011, 0.009, 0.009, 0.009),
     "one, one per model, or one per target and model (all models of the first target first)",
@@ -73,7 +70,7 @@ def run(config: Config, monitor: Monitor) -> Result:
     x, y = data.function_data(target, config.num_points)
     result["y"][target] = np.asarray(y[:, 0])
     for i, spec in enumerate(config.widths):
-      model = models.MLP((*models.parse_widths(spec), 1), config.activation, batch_last=True)
+      model = models.make_mlp(spec, 1, (1,), activation=config.activation, batch_last=True)
       forward, start = models.ravelled(model, rng.streams(keys, f"init {i}"), (1, 1))
       key = f"{target}/model_{i + 1}"
       fitted = full_batch.fit(
@@ -82,7 +79,7 @@ def run(config: Config, monitor: Monitor) -> Result:
         lambda params, x, y, forward=forward: losses.mse(forward(params, x), y),
         start,
         [jnp.stack([values] * config.num_runs) for values in (x, y)],
-        optimizers.make_optimizer(config.optimizer, config.rate(t, i), config.weight_decay),
+        config.make_optimizer(config.rate(t, i), config.weight_decay),
         num_epochs=config.num_epochs,
         rule=rule,
       )

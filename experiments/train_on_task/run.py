@@ -8,7 +8,6 @@ import numpy as np
 from hw1_jax import data, models, rng, training
 from hw1_jax.loops import Monitor
 from hw1_jax.runs.settings import setting
-from hw1_jax.training import optimizers
 
 from .. import settings as shared
 
@@ -46,11 +45,12 @@ class Result(NamedTuple):
 def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
   """Returns all trainings; run m of every model has the same random streams."""
   keys = rng.member_keys(config.seed, config.num_runs)
-  optimizer = optimizers.make_optimizer(config.optimizer, config.learning_rate, config.weight_decay)
+  optimizer = config.make_optimizer(config.learning_rate, config.weight_decay)
   family = {
-    f"model_{i + 1}": models.parse_cnn(
+    f"model_{i + 1}": models.make_cnn(
       spec,
-      num_classes=images.num_classes,
+      images.num_classes,
+      images.train_images.shape[1:],
       dropout_rate=config.dropout_rate,
       convolution=config.convolution,
     )

@@ -13,7 +13,7 @@ from hw1_jax.analysis.flatness import (
   worst_case_sharpness,
 )
 from hw1_jax.analysis.hessians import CHUNK_SIZE, gradient_norm, hessian, mlp_hessian
-from hw1_jax.analysis.interpolation import interpolate, make_interpolate_mlp
+from hw1_jax.analysis.interpolation import interpolate, make_interpolate, make_interpolate_mlp
 from hw1_jax.analysis.jacobian import (
   jacobian_norms,
   loss_gradient_norms,
@@ -66,6 +66,7 @@ __all__ = [
   "kendall",
   "keskar_sharpness",
   "loss_gradient_norms",
+  "make_interpolate",
   "make_interpolate_mlp",
   "make_mlp_sensitivity",
   "make_sensitivity",

@@ -75,3 +75,19 @@ def make_interpolate_mlp(
     return evaluation.means_in_batches(sums, (images, labels), batch_size)
 
   return measure
+
+
+def make_interpolate(model: Any) -> Callable[..., dict[str, jax.Array]]:
+  """Returns what `make_interpolate_mlp` returns, for any model; of an MLP that function itself."""
+  if isinstance(model, models.MLP):
+    return make_interpolate_mlp(model)
+  evaluate = evaluation.make_evaluate(model)
+
+  def measure(
+    images: jax.Array, labels: jax.Array, start: PyTree, end: PyTree, alphas: jax.Array
+  ) -> dict[str, jax.Array]:
+    return jax.lax.map(
+      lambda alpha: evaluate(images, labels, pytrees.lerp(start, end, alpha)), alphas
+    )
+
+  return measure

@@ -6,12 +6,22 @@ from hw1_jax.data.files import FILE_NAMES
 from hw1_jax.data.images import IMAGE_SETS, IMAGE_SIZES, ImageData, as_float, load_images, subset
 from hw1_jax.data.labels import corrupt_labels
 from hw1_jax.data.own import PATH
-from hw1_jax.data.targets import TARGET_LABELS, TARGETS, Target, function_data
+from hw1_jax.data.targets import (
+  OWN_TARGET,
+  TARGET_LABELS,
+  TARGETS,
+  Target,
+  function_data,
+  make_target,
+  target_file,
+  target_label,
+)
 
 __all__ = [
   "FILE_NAMES",
   "IMAGE_SETS",
   "IMAGE_SIZES",
+  "OWN_TARGET",
   "PATH",
   "TARGETS",
   "TARGET_LABELS",
@@ -21,5 +31,8 @@ __all__ = [
   "corrupt_labels",
   "function_data",
   "load_images",
+  "make_target",
   "subset",
+  "target_file",
+  "target_label",
 ]

@@ -22,7 +22,15 @@ from hw1_jax.models.networks import (
   smallest_image,
   uniform_fan_in,
 )
-from hw1_jax.models.notation import CONVOLUTIONS, WIDTHS, parse_cnn, parse_widths
+from hw1_jax.models.notation import (
+  CONVOLUTIONS,
+  WIDTHS,
+  make_cnn,
+  make_mlp,
+  parse_cnn,
+  parse_widths,
+)
+from hw1_jax.models.own import OwnModel
 
 __all__ = [
   "ACTIVATIONS",
@@ -35,6 +43,7 @@ __all__ = [
   "Conv",
   "ConvLayer",
   "Dense",
+  "OwnModel",
   "apply",
   "behind_first_layer",
   "convolution",
@@ -44,6 +53,8 @@ __all__ = [
   "in_micro_batches",
   "init",
   "init_members",
+  "make_cnn",
+  "make_mlp",
   "parse_cnn",
   "parse_widths",
   "ravelled",

@@ -1,8 +1,11 @@
 """How architectures are written in settings: '10-18-15-4' and '10k4p-20k4p/50d-100'."""
 
 import re
+from typing import Any
 
-from hw1_jax.models.networks import CNN, ConvLayer
+from hw1_jax import own
+from hw1_jax.models.networks import CNN, MLP, ConvLayer
+from hw1_jax.models.own import make_own
 
 # How architectures are written in flags: (regular expression, meaning).
 WIDTHS = (
@@ -48,3 +51,23 @@ def parse_cnn(
     dropout_rate=dropout_rate,
     convolution=convolution,
   )
+
+
+def make_mlp(spec: str, num_outputs: int, input_shape: tuple[int, ...], **options: Any) -> Any:
+  """Returns the MLP of hidden widths such as '10-18', or your own network 'module:function'.
+
+  `options` are MLP's. `input_shape` is that of one example.
+  """
+  if own.is_own(spec):
+    return make_own(spec, num_outputs, tuple(input_shape))
+  return MLP((*parse_widths(spec), num_outputs), **options)
+
+
+def make_cnn(spec: str, num_outputs: int, input_shape: tuple[int, ...], **options: Any) -> Any:
+  """Returns the CNN of a text such as '10k4p/50', or your own network 'module:function'.
+
+  `options` are those of `parse_cnn`. `input_shape` is that of one example.
+  """
+  if own.is_own(spec):
+    return make_own(spec, num_outputs, tuple(input_shape))
+  return parse_cnn(spec, num_classes=num_outputs, **options)

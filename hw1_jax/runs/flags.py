@@ -14,6 +14,7 @@ from typing import Any
 
 from absl import flags
 
+from hw1_jax import own
 from hw1_jax.errors import UserError, show
 from hw1_jax.runs.experiment import Experiment
 from hw1_jax.runs.options import REPEATED, Options, default_of, fields_of
@@ -51,7 +52,8 @@ def parse(experiment: Experiment, argv: Sequence[str]) -> tuple[Any, Options]:
 
 def names(experiment: Experiment) -> list[str]:
   """Returns the names of an experiment's flags."""
-  return [field.name for field in _fields(experiment)]
+  also = ["model"] if own_network_field(experiment) else []
+  return [field.name for field in _fields(experiment)] + also
 
 
 def as_flags(text: str, names: Collection[str]) -> str:
@@ -110,10 +112,21 @@ def define_flags(experiment: Experiment) -> flags.FlagValues:
       initial, text = ",".join(map(str, initial)), text + "; comma-separated"
     default = None if initial is None else str(initial)
     flags.DEFINE_string(field.name, default, text, flag_values=values)
+  if field_name := own_network_field(experiment):
+    flags.DEFINE_alias("model", field_name, flag_values=values)
   for name in HELP:
     flags.DEFINE_boolean(name, False, "show the experiment's flags", flag_values=values)
   values.set_gnu_getopt(False)
   return values
+
+
+def own_network_field(experiment: Experiment) -> str | None:
+  """Returns the field for which `model` is another name: the one that takes your own network."""
+  fields = {field.name: field for field in dataclasses.fields(experiment.config)}
+  if "model" in fields:
+    return None
+  takes = (n for n, f in fields.items() if own.NAME[1] in (f.metadata["pattern"] or ("", ""))[1])
+  return next((name for name in takes if name in ("widths", "architectures")), None)
 
 
 def _fields(experiment: Experiment) -> Iterator[dataclasses.Field]:

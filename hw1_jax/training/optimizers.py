@@ -7,6 +7,9 @@ tests/test_optimizers.py holds tables of PyTorch's values.
 import jax
 import optax
 
+from hw1_jax import own
+from hw1_jax.errors import UserError
+
 NAMES = ("adam", "rmsprop", "sgd")
 
 Rate = float | jax.Array
@@ -46,9 +49,25 @@ def sgd(
 
 
 def make_optimizer(
-  name: str, learning_rate: Rate, weight_decay: Rate = 0.0
+  name: str, learning_rate: Rate, weight_decay: Rate = 0.0, momentum: float = 0.0
 ) -> optax.GradientTransformation:
-  """Returns the optimizer called `name`, one of NAMES; ValueError for another name."""
+  """Returns the optimizer called `name`: one of NAMES, or one of your own, 'module:function'.
+
+  Your function gets those of `learning_rate`, `weight_decay` and `momentum` that it names, and
+  returns an optax transformation. ValueError for another name; UserError for momentum with an
+  optimizer that has none, or for a function that returns something else.
+  """
+  if own.is_own(name):
+    given = {"learning_rate": learning_rate, "weight_decay": weight_decay, "momentum": momentum}
+    made = own.call(own.load("optimizer", name), **given)
+    if not (callable(getattr(made, "init", None)) and callable(getattr(made, "update", None))):
+      got = f"{name}, which makes a {type(made).__name__}"
+      raise UserError("optimizer", got, "an optax transformation")
+    return made
+  if momentum and name != "sgd":
+    raise UserError("momentum", momentum, f"0 with {name}", "use optimizer=sgd or one of your own")
+  if name == "sgd":
+    return sgd(learning_rate, weight_decay, momentum=momentum)
   factories = {"adam": adam, "rmsprop": rmsprop, "sgd": sgd}
   if name not in factories:
     raise ValueError(f"optimizer: got {name!r}, expected one of {', '.join(NAMES)}")

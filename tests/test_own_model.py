@@ -1,0 +1,303 @@
+"""Networks, optimizers and targets of one's own, as users run them: outside the repository."""
+
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hw1_jax import data, models
+from hw1_jax.errors import UserError
+from hw1_jax.training import optimizers
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+EXAMPLE = ROOT / "examples" / "own_model"
+
+
+@pytest.fixture
+def my_module(tmp_path, monkeypatch):
+  """Returns a function that writes a module of a name of its own, which can be imported."""
+  monkeypatch.syspath_prepend(tmp_path)
+
+  def write(source):
+    name = f"module_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(source)
+    sys.modules.pop(name, None)
+    return name
+
+  return write
+
+
+LINEN = """
+from flax import linen as nn
+class Net(nn.Module):
+  outputs: int
+  @nn.compact
+  def __call__(self, x, train=False):
+    x = nn.tanh(nn.Dense(4)(x.reshape(len(x), -1)))
+    x = nn.Dropout(0.5, deterministic=not train)(x)
+    return nn.Dense(self.outputs)(x)
+def make(num_outputs):
+  return Net(num_outputs)
+"""
+PAIR = """
+import jax, jax.numpy as jnp
+def make(num_outputs, input_shape):
+  def init(key, x):
+    assert x.shape[1:] == input_shape
+    return [{"w": jax.random.normal(key, (x[0].size, num_outputs))}, jnp.zeros(num_outputs)]
+  def apply(params, x):
+    return x.reshape(len(x), -1) @ params[0]["w"] + params[1]
+  return init, apply
+"""
+NNX = """
+from flax import nnx
+import math
+class Net(nnx.Module):
+  def __init__(self, rngs, inputs, outputs):
+    self.first = nnx.Linear(inputs, 4, rngs=rngs)
+    self.dropout = nnx.Dropout(0.5, rngs=rngs)
+    self.last = nnx.Linear(4, outputs, rngs=rngs)
+  def __call__(self, x):
+    return self.last(self.dropout(nnx.tanh(self.first(x.reshape(len(x), -1)))))
+def make(rngs, num_outputs, input_shape):
+  return Net(rngs, math.prod(input_shape), num_outputs)
+"""
+EQUINOX = """
+import equinox as eqx, jax, math
+class Net(eqx.Module):
+  first: eqx.nn.Linear
+  dropout: eqx.nn.Dropout
+  last: eqx.nn.Linear
+  def __init__(self, key, inputs, outputs):
+    a, b = jax.random.split(key)
+    self.first, self.last = eqx.nn.Linear(inputs, 4, key=a), eqx.nn.Linear(4, outputs, key=b)
+    self.dropout = eqx.nn.Dropout(0.5)
+  def __call__(self, x, key=None):
+    return self.last(self.dropout(jax.nn.tanh(self.first(x.ravel())), key=key))
+def make(key, num_outputs, input_shape):
+  return Net(key, math.prod(input_shape), num_outputs)
+"""
+HAIKU = """
+import haiku as hk, jax
+def make(num_outputs):
+  def forward(x, is_training):
+    x = jax.nn.tanh(hk.Linear(4)(x.reshape(len(x), -1)))
+    x = hk.dropout(hk.next_rng_key(), 0.5, x) if is_training else x
+    return hk.Linear(num_outputs)(x)
+  transformed = hk.transform(forward)
+  return (lambda key, x: transformed.init(key, x, False)), transformed.apply
+"""
+KINDS = {"linen": LINEN, "pair": PAIR, "nnx": NNX, "equinox": EQUINOX, "haiku": HAIKU}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_network_of_every_kind_is_init_and_apply(kind, my_module):
+  if kind in ("equinox", "haiku"):
+    pytest.importorskip(kind)
+  model = models.make_mlp(f"{my_module(KINDS[kind])}:make", 3, (2, 2, 1))
+  assert model is models.make_mlp(f"{my_module(KINDS[kind])}:make", 3, (2, 2, 1))
+  keys = jax.random.split(jax.random.key(0), 2)
+  params = models.init_members(model, keys, (1, 2, 2, 1))  # inside jit and vmap
+  first, second = (jax.tree.map(lambda leaf, m=m: leaf[m], params) for m in (0, 1))
+  assert isinstance(first, dict)
+  x = jnp.arange(20.0).reshape(5, 2, 2, 1) / 20
+  outputs = models.apply(model, first, x)
+  assert outputs.shape == (5, 3)
+  assert (outputs != models.apply(model, second, x)).any()  # another key, other weights
+  np.testing.assert_array_equal(outputs, models.apply(model, first, x))  # no dropout
+  gradient = jax.grad(lambda p: jnp.sum(models.apply(model, p, x) ** 2))(first)
+  assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(gradient)) > 0
+  if kind != "pair":
+    dropped = [
+      jax.jit(lambda p, key: models.apply(model, p, x, train=True, rngs={"dropout": key}))(
+        first, jax.random.key(i)
+      )
+      for i in range(4)
+    ]
+    assert len({np.asarray(d).tobytes() for d in dropped}) > 1  # another mask with another key
+
+
+def test_the_pair_computes_what_the_user_wrote(my_module):
+  model = models.make_mlp(f"{my_module(PAIR)}:make", 2, (3,))
+  params = models.init(model, jax.random.key(0), (1, 3))
+  (w,) = [leaf for leaf in params.values() if leaf.ndim == 2]
+  x = jnp.eye(3)
+  np.testing.assert_allclose(models.apply(model, params, x), w, rtol=1e-6)  # float32
+
+
+BATCH_NORM = """
+from flax import linen as nn
+class Net(nn.Module):
+  @nn.compact
+  def __call__(self, x):
+    return nn.BatchNorm(use_running_average=False)(nn.Dense(2)(x))
+def make():
+  return Net()
+def nothing():
+  return 3
+def wide(num_outputs):
+  return nn.Dense(num_outputs + 1)
+"""
+
+
+@pytest.mark.parametrize(
+  ("name", "match"),
+  [
+    ("make", "with state beside its parameters, expected parameters only; use a network without"),
+    ("nothing", "nothing, which makes a int, expected a flax.linen module or a pair init, apply"),
+    ("wide", r"wide with outputs \[2, 3\] for inputs \[2, 4\], expected outputs \[2, 2\]"),
+    ("maek", r"no such function in .*, expected one of .*make, nothing, wide"),
+  ],
+)
+def test_what_is_no_network_is_refused(name, match, my_module):
+  with pytest.raises(UserError, match=match):
+    models.make_mlp(f"{my_module(BATCH_NORM)}:{name}", 2, (4,))
+
+
+def test_a_module_that_is_not_there_is_refused():
+  with pytest.raises(UserError, match="model: got 'nowhere:make', and no module nowhere, expected"):
+    models.make_mlp("nowhere:make", 2, (4,))
+
+
+# Targets.
+
+
+@pytest.mark.parametrize(
+  ("formula", "expected"),
+  [
+    ("x*sin(8*x)", lambda x: x * np.sin(8 * x)),
+    ("-x**2 + 1/(2 - x)", lambda x: -(x**2) + 1 / (2 - x)),
+    ("tanh(3*x) * exp(-abs(x)) + cos(pi*x)", lambda x: np.tanh(3 * x) * np.exp(-np.abs(x))
+      + np.cos(np.pi * x)),
+    ("sqrt(1.5 + x) - log(2+x)*sign(x)", lambda x: np.sqrt(1.5 + x) - np.log(2 + x) * np.sign(x)),
+    ("2**-1", lambda x: 0.5 + 0 * x),
+    ("square", lambda x: x**2),
+    ("stair", lambda x: np.floor(5 * x) / 5),
+    ("step", lambda x: np.where(x > 0, 1.0, 0.0)),
+  ],
+)  # fmt: skip
+def test_a_formula_is_what_it_says(formula, expected):
+  x, y = data.function_data(formula, 40, dtype=np.float64)
+  np.testing.assert_allclose(y, expected(x), rtol=1e-14, atol=1e-15)
+  np.testing.assert_allclose(data.make_target(formula)(jnp.asarray(x)), expected(x), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+  "text",
+  ["__import__('os').system('true')", "x.real", "x if x else 1", "[x]", "lambda: x", "y", "sin",
+   "sin(x, x)", "sin(x=x)", "open(x)", "x @ x", "x // 2", "True", "1j", "'a'", "", "x +", "x; x",
+   "(" * 300 + "x" + ")" * 300, "-" * 499 + "x" + "-", "9" * 600, "(x := 1)", "x % 2", "cosine"],
+)  # fmt: skip
+def test_what_is_no_formula_is_refused(text):
+  with pytest.raises(UserError, match="target: got"):
+    data.make_target(text)
+
+
+def test_a_target_that_is_not_finite_is_refused():
+  with pytest.raises(
+    UserError, match=r"target: got 'log\(x\)', not finite at x = -1, expected fin"
+  ):
+    data.function_data("log(x)", 10)
+  with pytest.raises(UserError, match="not finite at x = 0"):
+    data.function_data("1/x", 11)
+
+
+def test_targets_have_file_names_of_their_own():
+  names = ["x/2", "x*2", "x+2", "my_module:f", "sinc"]
+  files = [data.target_file(name) for name in names]
+  assert len(set(files)) == len(files)
+  assert all(re.fullmatch(r"[A-Za-z0-9_]+", file) for file in files)
+  assert files[-1] == "sinc"
+
+
+# Optimizers.
+
+
+def test_an_optimizer_gets_what_its_arguments_name(my_module):
+  source = "import optax\ndef make(learning_rate):\n  return optax.sgd(learning_rate)\nf = int\n"
+  name = my_module(source)
+  optimizer = optimizers.make_optimizer(f"{name}:make", 0.5, 0.1)
+  updates, _ = optimizer.update(jnp.ones(2), optimizer.init(jnp.zeros(2)), jnp.zeros(2))
+  np.testing.assert_allclose(updates, -0.5)
+  with pytest.raises(UserError, match="which makes a int, expected an optax transformation"):
+    optimizers.make_optimizer(f"{name}:f", 0.5)
+
+
+def test_momentum_is_sgds():
+  optimizer = optimizers.make_optimizer("sgd", 0.1, 0.0, 0.5)
+  state, params = optimizer.init(jnp.zeros(1)), jnp.zeros(1)
+  for _ in range(2):  # b = 1, then 0.5 + 1; theta = -0.1 (1 + 1.5)
+    updates, state = optimizer.update(jnp.ones(1), state, params)
+    params = params + updates
+  np.testing.assert_allclose(params, -0.25, rtol=1e-6)  # float32
+  with pytest.raises(
+    UserError, match=r"momentum: got 0.5, expected 0 with adam; use optimizer=sgd"
+  ):
+    optimizers.make_optimizer("adam", 0.1, 0.0, 0.5)
+
+
+# The example, and every experiment that takes a network, as commands in another folder.
+
+
+def command(folder, *words):
+  return subprocess.run(
+    [sys.executable, *words], cwd=folder, capture_output=True, text=True, timeout=300,
+    env={"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", "PATH": "/usr/bin:/bin"},
+  )  # fmt: skip
+
+
+def test_the_example_runs_as_its_readme_says(tmp_path):
+  shutil.copytree(EXAMPLE, tmp_path / "mine")
+  folder = tmp_path / "mine"
+  block = re.search(r"```bash\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)[1]
+  for line in block.splitlines():
+    program, *words = shlex.split(line)
+    assert program == "python"
+    done = command(folder, *words)
+    assert done.returncode == 0, done.stderr
+  fitted = np.load(folder / "fit" / "result.npz")
+  assert fitted["final_params/my_module:bump/model_1"].shape == (2, 2 * 16 + 16 * 17 + 17)
+  loss = fitted["loss/my_module:bump/model_1"]
+  assert loss[:, -1].max() < loss[:, 0].min()
+  names = {path.name for path in (folder / "fit" / "figures").glob("*.svg")}
+  assert f"loss_{data.target_file('my_module:bump')}.svg" in names
+  again = command(folder, "-m", "experiments.gradient_norm", "--flagfile=norm/run.flags")
+  assert again.returncode == 0, again.stderr  # the formula survives its flagfile
+  assert "finished before" in again.stdout
+
+
+IMAGES = ["--dataset=digits", "--train_examples=90", "--test_examples=40", "--num_runs=1"]
+
+
+@pytest.mark.parametrize(
+  ("name", "flags"),
+  [
+    ("train_on_task", ["--num_epochs=1"]),
+    ("parameter_count", ["--num_epochs=1"]),
+    ("optimization_path", ["--num_epochs=2", "--snapshot_epochs=1"]),
+    ("interpolation", ["--num_epochs=1", "--num_alphas=5"]),
+    ("sensitivity", ["--num_epochs=1", "--batch_sizes=30,45"]),
+  ],
+)
+def test_every_experiment_on_images_takes_a_network(name, flags, tmp_path):
+  make = "make_nnx" if name == "train_on_task" else "make_model"
+  shutil.copy(EXAMPLE / "my_module.py", tmp_path)
+  done = command(tmp_path, "-m", f"experiments.{name}", f"--model=my_module:{make}", *IMAGES,
+                 *flags, "--workdir=run")  # fmt: skip
+  assert done.returncode == 0, done.stderr
+  assert (tmp_path / "run" / "result.npz").is_file()
+
+
+def test_a_wrong_name_is_one_line(tmp_path):
+  shutil.copy(EXAMPLE / "my_module.py", tmp_path)
+  done = command(tmp_path, "-m", "experiments.gradient_norm", "--model=my_module:maek")
+  assert done.returncode == 2
+  assert re.fullmatch(r"gradient_norm: --model: got 'my_module:maek', and no such function.*\n",
+                      done.stderr)  # fmt: skip
