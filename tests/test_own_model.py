@@ -265,7 +265,7 @@ def test_the_example_runs_as_its_readme_says(tmp_path):
   fitted = np.load(folder / "fit" / "result.npz")
   assert fitted["final_params/my_module:bump/model_1"].shape == (2, 2 * 16 + 16 * 17 + 17)
   loss = fitted["loss/my_module:bump/model_1"]
-  assert loss[:, -1].max() < loss[:, 0].min()
+  assert np.nanmin(loss, axis=1).max() < loss[:, 0].min() / 10  # NaN behind a run's own stop
   names = {path.name for path in (folder / "fit" / "figures").glob("*.svg")}
   assert f"loss_{data.target_file('my_module:bump')}.svg" in names
   again = command(folder, "-m", "experiments.gradient_norm", "--flagfile=norm/run.flags")
