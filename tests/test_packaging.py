@@ -63,18 +63,19 @@ def test_the_wheel_holds_every_file_of_package_and_experiments(installed):
 
 
 def test_it_is_used_from_another_folder(installed, tmp_path):
+  """One training, which the later commands find finished, so that they mean the same run."""
   flagfile = installed / "site/hw1_jax/experiments/flags/tiny/gradient_norm.flags"
   python = (sys.executable, "-m")
   run(installed, tmp_path, *python, "hw1_jax.experiments.gradient_norm", f"--flagfile={flagfile}")
-  alone = (tmp_path / "results/tiny/gradient_norm/result.npz").read_bytes()
+  assert (tmp_path / "results/tiny/gradient_norm/result.npz").is_file()
   hw1 = str(installed / "site/bin/hw1")
   assert "1.2.2  gradient_norm" in run(installed, tmp_path, hw1, "list")
   assert "hw1_jax 0.1.0" in run(installed, tmp_path, hw1, "--version")
-  run(installed, tmp_path, hw1, "run", "gradient_norm", "--profile=tiny", "--workdir=own")
-  assert (tmp_path / "own/result.npz").read_bytes() == alone
-  page = run(installed, tmp_path, hw1, "run-all", "tiny", "gradient_norm", "--workdir=all")
-  assert page.splitlines()[-1] == "all/report.html"
-  assert (tmp_path / "all/gradient_norm/result.npz").read_bytes() == alone
-  (tmp_path / "all/report.html").unlink()
-  assert run(installed, tmp_path, hw1, "report", "all") == "all/report.html\n"
-  assert 'id="gradient_norm"' in (tmp_path / "all/report.html").read_text()
+  said = run(installed, tmp_path, hw1, "run", "gradient_norm", "--profile=tiny")
+  assert "finished before, in results/tiny/gradient_norm" in said
+  *said, page = run(installed, tmp_path, hw1, "run-all", "tiny", "gradient_norm").splitlines()
+  assert "finished before, in results/tiny/gradient_norm" in said[0]
+  assert page == "results/tiny/report.html"
+  (tmp_path / page).unlink()
+  assert run(installed, tmp_path, hw1, "report", "results/tiny").splitlines() == [page]
+  assert 'id="gradient_norm"' in (tmp_path / page).read_text()
