@@ -77,6 +77,27 @@ venv_fault() {
   fi
 }
 
+# Whether .venv, made by uv and so without pip, is what the lock files say; else tells what to do.
+uv_venv_fits() {
+  local difference
+  difference=$(.venv/bin/python -I -c '
+import re, sys
+from importlib import metadata
+for line in (line for name in sys.argv[1:] for line in open(name)):
+  found = re.match(r"([\w.-]+)==([^\s;]+)", line)
+  if found and (";" not in line or sys.platform in line):
+    try:
+      version = metadata.version(found[1])
+    except metadata.PackageNotFoundError:
+      version = "missing"
+    if version != found[2]:
+      sys.exit(print(f"{found[1]} is {version}, not {found[2]}"))
+' "$@" 2>&1)
+  [ -z "$difference" ] && return
+  say ".venv was made by uv, and differs from the lock: ${difference##*$'\n'}; run: uv sync --frozen --inexact"
+  return 2
+}
+
 # Runs a command, its output in a file, and prints progress until it ends; stopped with us.
 watched() {
   local log=$1 total=$2 child code now begun=$SECONDS last=$SECONDS
@@ -112,6 +133,10 @@ ensure_venv() {
   local lock fault= python changed= files=()
   if [ -n "${PYTHON:-}" ]; then
     find_python >/dev/null || return
+  fi
+  if grep -qs '^uv = ' .venv/pyvenv.cfg; then
+    uv_venv_fits "$@"
+    return
   fi
   exec 9<.
   if command -v flock >/dev/null && ! flock -n 9 2>/dev/null; then

@@ -138,6 +138,20 @@ def test_a_venv_that_does_not_work_is_made_anew(clone, damage):
   assert "making .venv anew" in err
 
 
+def test_a_venv_of_uv_is_kept_and_compared_with_the_lock(clone):
+  assert go(clone)[0] == 0
+  shutil.rmtree(next(clone.glob(".venv/lib/*/site-packages/pip")))  # uv installs none
+  with open(clone / ".venv" / "pyvenv.cfg", "a") as file:
+    file.write("uv = 0.13.9\n")
+  assert go(clone) == (0, "demo 1.0\n", "")
+  (clone / "requirements.txt").write_text("demo==2.0 ; sys_platform == 'darwin'\ndemo==3.0\n")
+  code, out, err = go(clone)
+  assert (code, out) == (2, "")
+  assert "differs from the lock: demo is 1.0, not " in err
+  assert "run: uv sync --frozen" in err
+  assert (clone / ".venv" / "bin" / "python").exists()
+
+
 def test_a_folder_of_the_users_is_never_cleared(clone):
   (clone / ".venv").mkdir()
   (clone / ".venv" / "thesis.tex").write_text("years of work")
