@@ -18,10 +18,13 @@ import numpy as np
 
 from hw1_jax.errors import UserError
 
+MAGIC = b"hw1_jax checkpoint 3\n"  # the first line of a checkpoint
+TEMPORARY = ".hw1_jax.tmp"  # how our temporary files end, and nobody else's
+
 
 def write_bytes(path: Path, content: bytes) -> None:
   """Writes a file whole or not at all: temporary file, fsync, rename. UserError if it cannot."""
-  temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+  temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
   try:
     with open(temporary, "wb") as file:
       file.write(content)
@@ -66,6 +69,15 @@ def jsonable(value: Any) -> Any:
   if isinstance(value, float) and not math.isfinite(value):
     return None
   return value
+
+
+def starts_with(path: Path, start: bytes) -> bool:
+  """Returns whether a path is a file that begins with `start`."""
+  try:
+    with open(path, "rb") as file:
+      return path.is_file() and file.read(len(start)) == start
+  except OSError:
+    return False
 
 
 def read_json(path: Path) -> Any:

@@ -7,27 +7,34 @@ Only metrics.jsonl grows in place; the checkpoint knows its length.
 """
 
 import contextlib
-import fcntl
 import io
 import os
-import socket
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from hw1_jax.errors import UserError
 from hw1_jax.runs.files import (
+  MAGIC,
+  TEMPORARY,
   cannot_write,
   checksum,
   damaged,
   jsonable,
   read_json,
+  starts_with,
   write_bytes,
   write_csv,
   write_json,
 )
+from hw1_jax.runs.lock import Lock
 
 CHECKED = ("config.json", "metrics.jsonl", "result.npz", "summary.json")  # SHA-256 in provenance
+CHECKPOINTS = ("checkpoint.msgpack", "checkpoint.previous.msgpack")
+OWN = ("provenance.json", *CHECKPOINTS, "result.npz", "run.flags", "metrics.jsonl", "summary.json",
+       "config.json")  # fmt: skip
+DRAWN = re.compile(r"figures/[^/\0]+\.(svg|png)|tables/[^/\0]+\.csv")
 STATUSES = ("running", "finished", "interrupted", "failed")  # of provenance.json
 
 
@@ -35,58 +42,89 @@ NONE = object()  # no value, where None is one
 
 
 class RunFolder:
-  """One experiment's folder, held by one process at a time."""
+  """One experiment's folder, held by one process at a time.
+
+  Only what a run has written is ever replaced or removed. A folder is a run's if its .lock, its
+  provenance.json or a checkpoint says so; in any other folder a file with one of our names is
+  somebody else's, and the folder is refused as it is.
+  """
 
   def __init__(self, path: Path):
     self.path = path
+    self._lock: Lock | None = None
 
   @contextlib.contextmanager
-  def hold(self, config: dict[str, Any], *, overwrite: bool) -> Iterator[None]:
+  def hold(
+    self, config: dict[str, Any], *, overwrite: bool, experiment: str = ""
+  ) -> Iterator[None]:
     """Creates or reopens the folder, and keeps other processes out while the context lasts.
 
     Args:
       config: the run's settings.
       overwrite: whether to remove the run that is there.
+      experiment: whose run it is.
 
     Raises:
-      UserError: it cannot be written, another process holds it, or it holds a run with other
-        settings and `overwrite` is not given; the message names the settings that differ.
+      UserError: it cannot be written, another process holds it, it holds files that no run wrote,
+        or a run of another experiment or with other settings and `overwrite` is not given; the
+        message names the settings that differ.
     """
+    self._refuse_foreign()
     try:
       self.path.mkdir(parents=True, exist_ok=True)
-      lock = open(self.path / ".lock", "a+", errors="replace")  # noqa: SIM115 closed below
     except OSError as error:
       raise cannot_write(self.path, error) from None
-    with lock:  # closing the file gives the lock back, however the process ends
-      self._take(lock)
-      self._sweep()
+    with Lock(self.path) as self._lock:
       if overwrite:
+        self._sweep()
         self._clear()
+      self._refuse_other_experiment(experiment)
       config_path = self.path / "config.json"
       if config_path.exists():
         self._refuse_other_config(read_json(config_path), jsonable(config))
       else:
         write_json(config_path, config)
+      self._sweep()
       yield
 
-  def _take(self, lock: IO[str]) -> None:
-    try:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-      lock.seek(0)
-      holder = lock.read().strip() or "an unknown process"
+  def check_held(self) -> None:
+    """Raises UserError if the lock of a folder that is held has been taken away meanwhile."""
+    if self._lock is not None:
+      self._lock.check()
+
+  def _refuse_foreign(self) -> None:
+    foreign = [name for name in (*OWN, "figures", "tables") if os.path.lexists(self.path / name)]
+    if foreign and not self._is_a_runs():
       raise UserError(
-        f"{self.path} is in use by {holder}",
-        remedy="wait for it or choose another folder, workdir=FOLDER",
-      ) from None
-    holder = f"host {socket.gethostname()}, process {os.getpid()}"
-    with contextlib.suppress(OSError):  # only a message needs it; close() has no buffer to flush
-      os.ftruncate(lock.fileno(), 0)
-      os.write(lock.fileno(), holder.encode())
+        f"{self.path} holds files that no run has written: {', '.join(sorted(foreign))}",
+        remedy="choose another folder, workdir=FOLDER",
+      )
+
+  def _is_a_runs(self) -> bool:
+    if Lock(self.path).is_ours():
+      return True
+    with contextlib.suppress(UserError):
+      return isinstance(self.provenance().get("experiment"), str)
+    return any(starts_with(self.path / name, MAGIC) for name in CHECKPOINTS)
+
+  def _refuse_other_experiment(self, experiment: str) -> None:
+    try:
+      there = self.provenance().get("experiment")
+    except UserError:
+      return  # a new folder, or one whose other files will tell
+    if experiment and there != experiment:
+      raise UserError(
+        f"{self.path} holds a run of another experiment",
+        str(experiment),
+        str(there),
+        "choose another folder, workdir=FOLDER",
+      )
 
   def _sweep(self) -> None:
     """Removes the temporary files of killed processes; nobody else writes here now."""
-    for path in (*self.path.glob(".*.tmp"), *self.path.glob("*/.*.tmp")):
+    pattern = f".*.*{TEMPORARY}"
+    for path in (*self.path.glob(pattern), *self.path.glob(f"figures/{pattern}"),
+                 *self.path.glob(f"tables/{pattern}")):  # fmt: skip
       with contextlib.suppress(OSError):
         path.unlink()
 
@@ -107,14 +145,15 @@ class RunFolder:
       )
 
   def _clear(self) -> None:
-    names = ("provenance.json", "checkpoint.msgpack", "checkpoint.previous.msgpack", "result.npz",
-             "run.flags", "metrics.jsonl", "summary.json")  # fmt: skip
-    paths = [self.path / name for name in names]
-    paths += [*self.path.glob("figures/*.svg"), *self.path.glob("figures/*.png")]
-    paths += self.path.glob("tables/*.csv")
-    paths += [self.path / "config.json"]  # last: until then it says whose the rest is
+    """Removes the run's files: our names, and the figures and tables that provenance.json lists."""
+    drawn: list[str] = []
+    with contextlib.suppress(UserError):
+      listed = self.provenance().get("files")
+      drawn = [str(name) for name in listed] if isinstance(listed, list) else []
+    names = [name for name in drawn if DRAWN.fullmatch(name)]
     try:
-      for path in paths:
+      for name in (*names, *OWN):  # config.json last: until then it says whose the rest is
+        path = self.path / name
         path.unlink(missing_ok=True)
     except OSError as error:
       raise cannot_write(path, error) from None
@@ -189,6 +228,16 @@ class RunFolder:
     folder = self._subfolder("tables")
     for name, rows in tables.items():
       write_csv(folder / f"{name}.csv", rows)
+
+
+@contextlib.contextmanager
+def default_style() -> Iterator[None]:
+  """Draws with matplotlib's own style, whatever a user's matplotlibrc says of fonts or TeX."""
+  import matplotlib
+
+  with matplotlib.rc_context():
+    matplotlib.rcdefaults()
+    yield
 
 
 def _as_text(value: Any) -> str:

@@ -4,11 +4,12 @@ import contextlib
 
 import jax
 
-from hw1_jax.errors import UserError
+from hw1_jax.errors import UserError, show
+from hw1_jax.runs.circumstances import pin
 from hw1_jax.runs.experiment import Experiment
 from hw1_jax.runs.options import Options
 from hw1_jax.runs.processes import initialize
-from hw1_jax.runs.provenance import usable_cores
+from hw1_jax.runs.provenance import threads, usable_cores
 
 
 def set_up(experiment: Experiment, options: Options) -> None:
@@ -18,17 +19,31 @@ def set_up(experiment: Experiment, options: Options) -> None:
     UserError: more devices are asked for than there are, or the processes' options are wrong.
     ProcessLost: the other processes did not come.
   """
-  if experiment.x64:
-    jax.config.update("jax_enable_x64", True)
+  pin(experiment)
+  threads()  # a value of NPROC that is no number is refused before XLA reads it
   if options.compilation_cache_dir:
     jax.config.update("jax_compilation_cache_dir", str(options.compilation_cache_dir))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
   _limit_devices(options.num_devices)
   if options.several_processes:
     initialize(options)
-  available = jax.local_device_count()
+  available = _count_devices()
   if options.num_devices is not None and options.num_devices > available:
     raise UserError("num_devices", options.num_devices, f"at most {available} here")
+
+
+def _count_devices() -> int:
+  """Returns how many devices this process has; UserError where the platform asked for has none."""
+  try:
+    return jax.local_device_count()
+  except (RuntimeError, AssertionError) as error:
+    platforms = jax.config.values["jax_platforms"]
+    if not platforms:
+      raise
+    reason = f"{show(platforms)} ({(str(error).splitlines() or ['no such device'])[0][:200]})"
+    raise UserError(
+      "the environment variable JAX_PLATFORMS", reason, "a platform that is here, such as cpu"
+    ) from None
 
 
 def _limit_devices(num_devices: int | None) -> None:

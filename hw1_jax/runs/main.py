@@ -6,30 +6,27 @@ An experiment is described by an `Experiment`; everything else about it is a pur
 import contextlib
 import dataclasses
 import datetime
+import shlex
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from hw1_jax import data
 from hw1_jax.errors import UserError
 from hw1_jax.loops import NonFiniteError
-from hw1_jax.runs import exits, flags, memory
+from hw1_jax.runs import exits, files, flags, memory
 from hw1_jax.runs.checkpoint import discard_checkpoints
+from hw1_jax.runs.circumstances import strict
 from hw1_jax.runs.experiment import Experiment
-from hw1_jax.runs.files import (
-  damaged,
-  read_json,
-  read_result,
-  write_bytes,
-  write_json,
-  write_result,
-)
-from hw1_jax.runs.folder import RunFolder
+from hw1_jax.runs.folder import RunFolder, default_style
 from hw1_jax.runs.jax_setup import set_up
 from hw1_jax.runs.monitor import Interrupted, RunMonitor
 from hw1_jax.runs.options import Options
-from hw1_jax.runs.processes import from_writer, is_writer, noticing_losses
-from hw1_jax.runs.provenance import environment
+from hw1_jax.runs.processes import from_writer, is_writer, noticing_losses, on_all, require_equal
+from hw1_jax.runs.provenance import Record, environment
+from hw1_jax.runs.terminal import announce, secure_streams
 
 
 def main(experiment: Experiment, argv: Sequence[str] | None = None) -> None:
@@ -38,28 +35,39 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> None:
   Exit codes: 0 finished, 1 the run failed (what was recorded is kept), 2 wrong input or a folder
   that cannot be used (full, read-only, damaged), 130 and 143 interrupted by SIGINT and SIGTERM.
   """
+  secure_streams()
   argv = list(sys.argv if argv is None else argv)
-  with exits.one_line(experiment):
+  with exits.one_line(experiment, argv):
     config, options = flags.parse(experiment, argv)
     set_up(experiment, options)
-    if options.figures_only:
-      redraw(experiment, options)
-    else:
-      with noticing_losses():
+    with noticing_losses():
+      require_equal(common(experiment, config, options))
+      if options.figures_only:
+        redraw(experiment, options)
+      else:
         execute(experiment, config, options, argv)
+
+
+def common(experiment: Experiment, config: Any, options: Options) -> dict[str, Any]:
+  """Returns what must be the same in all processes of a run before anything is computed."""
+  decided = {name: getattr(options, name) for name in ("overwrite", "figures_only")}
+  facts = {"experiment": experiment.name, **dataclasses.asdict(config), **decided}
+  return files.jsonable({**facts, **strict(experiment)})
 
 
 def execute(experiment: Experiment, config: Any, options: Options, argv: Sequence[str]) -> None:
   """Runs, or resumes, an experiment in its folder and writes all of its files."""
   if experiment.memory_need is not None:
-    memory.check(experiment.memory_need(config), options.max_memory_gb)
-  images = load_images(config, options) if experiment.uses_images else None
+    need = experiment.memory_need(config)
+    on_all(lambda: memory.check(need, options.max_memory_gb))
+  images = on_all(lambda: load_images(config, options)) if experiment.uses_images else None
+  require_equal({"data": images and images.checksum})
   folder = RunFolder(options.workdir)
-  with hold(folder, config, options) as finished:
+  with hold(folder, experiment, config, options) as finished:
     if not finished:
       compute(experiment, config, images, folder, options, argv)
     elif is_writer():
-      print(f"{experiment.name}: finished before, in {folder.path}; --overwrite reruns it")
+      announce(f"{experiment.name}: finished before, in {folder.path}; --overwrite reruns it")
 
 
 def load_images(config: Any, options: Options) -> data.ImageData:
@@ -75,12 +83,15 @@ def load_images(config: Any, options: Options) -> data.ImageData:
 
 
 @contextlib.contextmanager
-def hold(folder: RunFolder, config: Any, options: Options) -> Iterator[bool]:
+def hold(
+  folder: RunFolder, experiment: Experiment, config: Any, options: Options
+) -> Iterator[bool]:
   """Keeps the folder for this run while the context lasts; whether the run in it is finished."""
   with contextlib.ExitStack() as held:
 
     def take() -> bytes:
-      held.enter_context(folder.hold(dataclasses.asdict(config), overwrite=options.overwrite))
+      settings, name = dataclasses.asdict(config), experiment.name
+      held.enter_context(folder.hold(settings, overwrite=options.overwrite, experiment=name))
       if not folder.finished():
         return b""
       discard_checkpoints(folder)  # a kill may have come before the run's own discarding
@@ -98,26 +109,33 @@ def compute(
   argv: Sequence[str],
 ) -> None:
   """Computes what the folder lacks of a run, and writes result, summary, tables and figures."""
-  provenance = describe(experiment, images, argv)
-  from_writer(lambda: refuse_other_inputs(folder, provenance))
-  monitor = RunMonitor(folder, experiment.name, seconds=options.checkpoint_seconds)
+  monitor = RunMonitor(
+    folder,
+    experiment.name,
+    seconds=options.checkpoint_seconds,
+    circumstances=strict(experiment, images.checksum if images else None),
+    accept_changes=options.accept_changes,
+  )
+  record = Record(folder, describe(experiment, images, argv, monitor))
   if is_writer():
-    write_bytes(folder.path / "run.flags", flags.run_flags(experiment, config, options))
-  with recorded(folder, provenance, monitor):
+    files.write_bytes(folder.path / "run.flags", flags.run_flags(experiment, config, options))
+  with recorded(record, monitor):
     inputs = (config, images) if experiment.uses_images else (config,)
     result = experiment.run(*inputs, monitor)
     if is_writer():
-      write_result(folder.path / "result.npz", result)
-      provenance["checksums"] = folder.checksums("config.json", "metrics.jsonl", "result.npz")
-      present(experiment, config, result, folder)
-      provenance["checksums"] |= folder.checksums("summary.json")
+      files.write_result(folder.path / "result.npz", result)
+      record.facts["checksums"] = folder.checksums("config.json", "metrics.jsonl", "result.npz")
+      present(experiment, config, result, record)
   monitor.discard()
   if is_writer():
-    print(f"{experiment.name}: {monitor.seconds:.0f} s, results in {folder.path}")
+    announce(f"{experiment.name}: {monitor.seconds:.0f} s, results in {folder.path}")
 
 
 def describe(
-  experiment: Experiment, images: data.ImageData | None, argv: Sequence[str]
+  experiment: Experiment,
+  images: data.ImageData | None,
+  argv: Sequence[str],
+  monitor: RunMonitor,
 ) -> dict[str, Any]:
   """Returns what provenance.json says of a run that begins now."""
   dataset = images and {
@@ -130,42 +148,19 @@ def describe(
     "experiment": experiment.name,
     "status": "running",
     "message": "",
-    "command": " ".join([f"python -m experiments.{experiment.name}", *argv[1:]]),
+    "command": shlex.join(["python", "-m", f"experiments.{experiment.name}", *argv[1:]]),
     "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     "seconds": 0.0,
-    **environment(),
-    "x64": experiment.x64,
+    "changes_since_start": monitor.changes,
+    **environment(experiment),
     "dataset": dataset,
   }
 
 
-def refuse_other_inputs(folder: RunFolder, provenance: dict[str, Any]) -> bytes:
-  """Raises UserError where a run would go on with other images than it began with."""
-  if not list(folder.path.glob("checkpoint*.msgpack")):
-    return b""
-  try:
-    before = folder.provenance().get("dataset")
-  except UserError:  # damaged; the run's numbers do not depend on it
-    return b""
-  now = provenance["dataset"]
-  if before and now and before.get("sha256") != now["sha256"]:
-    raise UserError(
-      f"the images of dataset={now['name']} have changed since the run in {folder.path} began",
-      remedy="start anew by overwrite=true or choose another folder, workdir=FOLDER",
-    )
-  return b""
-
-
 @contextlib.contextmanager
-def recorded(folder: RunFolder, provenance: dict[str, Any], monitor: RunMonitor) -> Iterator[None]:
+def recorded(record: Record, monitor: RunMonitor) -> Iterator[None]:
   """Keeps provenance.json at what is true: running, then finished, interrupted or failed."""
-
-  def record(**facts: Any) -> None:
-    provenance.update(facts)
-    if is_writer():
-      write_json(folder.path / "provenance.json", provenance)
-
-  record()
+  record.update()
   monitor.catch_signals()
   try:
     yield
@@ -174,42 +169,64 @@ def recorded(folder: RunFolder, provenance: dict[str, Any], monitor: RunMonitor)
     status = "interrupted" if interrupted else "failed"
     message = " ".join(f"{type(error).__name__}: {error}".split())
     with contextlib.suppress(UserError):  # the first error says what is wrong
-      record(status=status, message=message, seconds=monitor.seconds)
+      record.folder.check_held()
+      record.update(status=status, message=message, seconds=monitor.seconds)
     if isinstance(error, NonFiniteError):
-      raise NonFiniteError(f"{error}; what was recorded so far is in {folder.path}") from None
+      where = f"what was recorded so far is in {record.folder.path}"
+      raise NonFiniteError(f"{error}; {where}") from None
     raise
-  record(status="finished", seconds=monitor.seconds)
+  record.update(status="finished", seconds=monitor.seconds)
 
 
-def present(experiment: Experiment, config: Any, result: Any, folder: RunFolder) -> None:
+def present(experiment: Experiment, config: Any, result: Any, record: Record) -> None:
   """Writes summary.json, the tables and the figures from a result."""
-  summary = experiment.summarize(config, result)
-  content = {"experiment": experiment.name, **dataclasses.asdict(summary)}
-  write_json(folder.path / "summary.json", content)
-  folder.write_tables(summary.tables)
-  folder.write_figures(experiment.draw(config, result))
+  folder = record.folder
+  with default_style():
+    summary = experiment.summarize(config, result)
+    figures = experiment.draw(config, result)
+    names = [f"tables/{name}.csv" for name in summary.tables]
+    names += [f"figures/{name}.{kind}" for name in figures for kind in ("svg", "png")]
+    record.update(files=sorted({*names, *record.facts.get("files", [])}))
+    content = {"experiment": experiment.name, **dataclasses.asdict(summary)}
+    files.write_json(folder.path / "summary.json", content)
+    folder.write_tables(summary.tables)
+    folder.write_figures(figures)
+  record.facts["checksums"] |= folder.checksums("summary.json")
 
 
 def redraw(experiment: Experiment, options: Options) -> None:
   """Writes summary, tables and figures again from result.npz; nothing is computed.
 
-  The settings are the folder's own, whatever the command line says.
+  The settings are the folder's own, whatever the command line says. A run whose drawing failed is
+  finished then.
   """
+  if not is_writer():
+    return
   folder = RunFolder(options.workdir)
   config = saved_config(experiment, folder)
   folder.verify(("config.json", "result.npz"))
-  result = read_result(folder.path / "result.npz", experiment.result)
-  present(experiment, config, result, folder)
-  provenance = folder.provenance()
-  provenance["checksums"] |= folder.checksums("summary.json")
-  write_json(folder.path / "provenance.json", provenance)
-  print(f"{experiment.name}: figures in {folder.path / 'figures'}")
+  path = folder.path / "result.npz"
+  with folder.hold(dataclasses.asdict(config), overwrite=False, experiment=experiment.name):
+    record = Record(folder, folder.provenance())
+    result = files.read_result(path, experiment.result)
+    try:
+      present(experiment, config, result, record)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+      if isinstance(error, UserError):
+        raise
+      place = traceback.extract_tb(error.__traceback__)[-1]
+      reason = f"{type(error).__name__}: {error}, {Path(place.filename).name}:{place.lineno}"
+      raise UserError(
+        f"{path} cannot be shown ({reason})", remedy="rerun the experiment by overwrite=true"
+      ) from error
+    record.update(status="finished", message="")  # its result is whole, whatever failed later
+  announce(f"{experiment.name}: figures in {folder.path / 'figures'}")
 
 
 def saved_config(experiment: Experiment, folder: RunFolder) -> Any:
   """Returns the Config in a run folder; UserError where it is missing, damaged or another's."""
   path = folder.path / "config.json"
-  saved = read_json(path)
+  saved = files.read_json(path)
   known = {field.name for field in dataclasses.fields(experiment.config)}
   if not isinstance(saved, dict) or set(saved) != known:
     raise UserError(
@@ -219,4 +236,4 @@ def saved_config(experiment: Experiment, folder: RunFolder) -> Any:
   try:
     return experiment.config(**saved)
   except UserError as error:
-    raise damaged(path, error) from None
+    raise files.damaged(path, error) from None

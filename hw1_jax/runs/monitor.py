@@ -8,7 +8,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import jax
 from flax import serialization
@@ -16,17 +17,26 @@ from tqdm import tqdm
 
 from hw1_jax.errors import UserError
 from hw1_jax.loops import Chunk, Monitor, NonFiniteError, State
-from hw1_jax.runs.checkpoint import discard_checkpoints, pack_checkpoint, restore, unpack_checkpoint
+from hw1_jax.runs.checkpoint import (
+  check_content,
+  discard_checkpoints,
+  pack_checkpoint,
+  require_same_arrays,
+  restore,
+  unpack_checkpoint,
+)
+from hw1_jax.runs.circumstances import differences
 from hw1_jax.runs.files import cannot_write, damaged, jsonable, read_json, write_bytes
 from hw1_jax.runs.folder import RunFolder
 from hw1_jax.runs.options import CHECKPOINT_SECONDS
 from hw1_jax.runs.processes import agree, from_writer, is_writer
+from hw1_jax.runs.terminal import CalmStream
 
 LOG_SECONDS = 30.0  # between progress lines where there is no terminal
 
 
 class Interrupted(Exception):
-  """Ctrl-C or SIGTERM: the state is saved. `code` is the exit code, 128 + signal."""
+  """Ctrl-C, SIGTERM or SIGHUP: the state is saved. `code` is the exit code, 128 + signal."""
 
   def __init__(self, signum: int):
     super().__init__(signal.Signals(signum).name)
@@ -36,11 +46,23 @@ class Interrupted(Exception):
 class RunMonitor(Monitor):
   """A Monitor that shows progress, appends metrics and checkpoints between chunks.
 
-  After SIGINT or SIGTERM the chunk under way is finished and saved, then `Interrupted` is raised.
+  After SIGINT, SIGTERM or SIGHUP the chunk under way is finished and saved, then `Interrupted` is
+  raised.
   """
 
-  def __init__(self, folder: RunFolder, title: str, *, seconds: float = CHECKPOINT_SECONDS):
+  def __init__(
+    self,
+    folder: RunFolder,
+    title: str,
+    *,
+    seconds: float = CHECKPOINT_SECONDS,
+    circumstances: dict[str, str] | None = None,
+    accept_changes: bool = False,
+  ):
     self.folder, self.title, self.interval = folder, title, seconds
+    self.circumstances, self.accept_changes = circumstances or {}, accept_changes
+    self.changes: list[str] = []  # of the circumstances between attempts, that were accepted
+    self._names: set[str] = set()
     self.loops: dict[str, Any] = {}
     self.earlier_seconds = 0.0
     self.started = self.last_save = time.monotonic()
@@ -61,7 +83,7 @@ class RunMonitor(Monitor):
     """Returns the newest usable checkpoint, or b""; metrics.jsonl is cut to what it knows of."""
     config = self.folder.path / "config.json"
     self._run = {"experiment": self.title, "config": read_json(config) if config.exists() else None}
-    found, foreign = b"", None
+    found, foreign, unusable = b"", None, False
     for name in ("checkpoint.msgpack", "checkpoint.previous.msgpack"):
       path = self.folder.path / name
       try:
@@ -72,12 +94,14 @@ class RunMonitor(Monitor):
         if run != self._run:
           raise ValueError("it belongs to a run with other settings")
         recorded = self._recorded(content["metrics_bytes"], content["metrics_sha256"])
-        _ = content["loops"], float(content["seconds"])
+        check_content(content)
       except FileNotFoundError:
         continue
       except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
         self.say(f"{path} cannot be used ({error}); looking for an earlier state")
+        unusable = True
         continue
+      self._refuse_changes(path, content)
       found = raw
       self._metrics_bytes = len(recorded)
       self._metrics_digest.update(recorded)
@@ -91,6 +115,8 @@ class RunMonitor(Monitor):
           "used",
           remedy="start again with overwrite=true or choose another folder, workdir=FOLDER",
         )
+      if unusable:
+        self.say("no earlier state can be used: starting from the beginning")
     try:
       with open(self._metrics_path, "ab") as file:
         file.truncate(self._metrics_bytes)
@@ -98,10 +124,24 @@ class RunMonitor(Monitor):
       raise cannot_write(self._metrics_path, error) from None
     return found
 
+  def _refuse_changes(self, path: Path, content: dict[str, Any]) -> None:
+    """Raises UserError where a run would go on with other code, versions, data or devices."""
+    changed = differences(content["circumstances"], self.circumstances)
+    if not changed:
+      return
+    if not self.accept_changes:
+      raise UserError(
+        f"{path} was made under other circumstances: {changed}",
+        remedy="restore them, start anew by overwrite=true, or mix both by accept_changes=true",
+      )
+    self.say(f"going on under other circumstances: {changed}")
+
   def _take_up(self, raw: bytes) -> None:
     if raw:
       content = unpack_checkpoint(raw)
       self.loops, self.earlier_seconds = content["loops"], float(content["seconds"])
+      changed = differences(content["circumstances"], self.circumstances)
+      self.changes = [*content["changes"], *([changed] if changed else [])]
 
   def _recorded(self, size: int, sha256: str) -> bytes:
     """Returns the first `size` bytes of metrics.jsonl; ValueError if they are not as recorded."""
@@ -118,12 +158,15 @@ class RunMonitor(Monitor):
     self.last_save = time.monotonic()
     if not is_writer():
       return
+    self.folder.check_held()
     content = {
       "loops": self.loops,
       "seconds": self.seconds,
       "metrics_bytes": self._metrics_bytes,
       "metrics_sha256": self._metrics_digest.hexdigest(),
       "run": self._run,
+      "circumstances": self.circumstances,
+      "changes": self.changes,
     }
     path = self.folder.path / "checkpoint.msgpack"
     previous = path.with_name("checkpoint.previous.msgpack")
@@ -146,13 +189,21 @@ class RunMonitor(Monitor):
     total: int,
     unit: str = "epochs",
   ) -> State:
-    """Runs a loop as `Monitor.loop` does, from the saved state where there is one."""
+    """Runs a loop as `Monitor.loop` does, from the saved state where there is one.
+
+    Raises:
+      ValueError: an earlier loop of this run has the same name; they would share one saved state.
+    """
+    if name in self._names:
+      raise ValueError(f"name: got {name!r} for a second loop, expected another for each loop")
+    self._names.add(name)
     saved = self.loops.get(name)
     done, finished = 0, False
     if saved is not None:
       state = self._restored(state, saved["state"])
       done, finished = int(saved["done"]), bool(saved["finished"])
     bar = tqdm(
+      file=cast(Any, CalmStream(sys.stderr)),
       total=total,
       initial=done,
       desc=f"{self.title}: {name}",
@@ -184,7 +235,9 @@ class RunMonitor(Monitor):
 
   def _restored(self, state: State, saved: Any) -> State:
     try:
-      return restore(state, saved)
+      restored = restore(state, saved)
+      require_same_arrays(state, restored)
+      return restored
     except (ValueError, KeyError, TypeError, AttributeError) as error:  # of another version
       raise damaged(self.folder.path / "checkpoint.msgpack", error) from None
 
@@ -196,6 +249,7 @@ class RunMonitor(Monitor):
   def _append(self, records: list[dict]) -> None:
     if not is_writer():
       return
+    self.folder.check_held()
     lines = "".join(json.dumps(jsonable(record)) + "\n" for record in records).encode()
     try:
       with open(self._metrics_path, "ab") as file:
@@ -217,16 +271,21 @@ class RunMonitor(Monitor):
     """Prints one line of progress on stderr; of several processes the writer alone does."""
     if not is_writer():
       return
-    with contextlib.suppress(OSError):  # a full disk or a reader that has gone must not end the run
+    # A full disk or a reader that has gone must not end the run. A signal can come within a print.
+    with contextlib.suppress(OSError, RuntimeError):
       print(f"{self.title}: {text}", file=sys.stderr, flush=True)
 
   def catch_signals(self) -> None:
-    """Lets SIGINT and SIGTERM end the run after the chunk under way; a second one ends it now."""
+    """Lets SIGINT, SIGTERM and SIGHUP end the run after the chunk under way; twice ends it now.
+
+    A SIGHUP that is ignored, as under nohup, stays ignored.
+    """
 
     def handle(signum: int, frame: Any) -> None:
       self.signum = signum
       signal.signal(signum, signal.SIG_DFL)
       self.say("stopping after this step; once more to stop at once")
 
-    for signum in (signal.SIGINT, signal.SIGTERM):
-      signal.signal(signum, handle)
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+      if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:
+        signal.signal(signum, handle)

@@ -48,6 +48,9 @@ class Options(Checked):
   max_memory_gb: float | None = setting(
     None, "refuse what needs more, in 10^9 bytes; none: what is free", above=0
   )
+  accept_changes: bool = setting(
+    False, "resume although code, versions, data or device are others than at the start"
+  )
   overwrite: bool = setting(False, "replace the run in the run folder instead of resuming it")
   figures_only: bool = setting(
     False, "draw the figures and write the summary again from result.npz"

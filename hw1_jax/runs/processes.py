@@ -10,21 +10,19 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from typing import NoReturn
+from typing import Any, NoReturn, TypeVar, cast
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
 from hw1_jax.errors import UserError, show
+from hw1_jax.runs.meeting import ProcessLost, meet
 from hw1_jax.runs.options import Options
 
+T = TypeVar("T")
 HEARTBEAT_SECONDS = 30  # a process not heard of for so long is taken for dead; our choice
 CONNECT_SECONDS = 120  # to wait for all processes at the start; our choice
-
-
-class ProcessLost(Exception):
-  """Another process of this run died, or could not be reached."""
 
 
 def initialize(options: Options) -> None:
@@ -46,6 +44,9 @@ def initialize(options: Options) -> None:
       file=sys.stderr,
       flush=True,
     )
+    assert address is not None
+    assert index is not None  # Options sees to it
+    meet(address, count, index, CONNECT_SECONDS)
   try:
     jax.distributed.initialize(
       address,
@@ -91,6 +92,45 @@ def from_writer(work: Callable[[], bytes]) -> bytes:
   if failed:
     raise UserError(*json.loads(content))
   return content
+
+
+def require_equal(facts: dict[str, Any]) -> None:
+  """Raises UserError on all processes unless all of them pass the same facts, {what: text}."""
+  if jax.process_count() == 1:
+    return
+  text = json.dumps(facts, sort_keys=True).encode()
+  sizes = multihost_utils.process_allgather(np.int32(len(text)))
+  padded = np.zeros(int(np.max(sizes)), np.uint8)
+  padded[: len(text)] = np.frombuffer(text, np.uint8)
+  gathered = np.asarray(multihost_utils.process_allgather(padded)).reshape(len(sizes), -1)
+  first, *others = (json.loads(row[:size].tobytes()) for row, size in zip(gathered, sizes))
+  for index, other in enumerate(others, 1):
+    names = [name for name in {**first, **other} if first.get(name) != other.get(name)]
+    if names:
+      values = [" ".join(f"{n}={each.get(n)}" for n in names) for each in (first, other)]
+      raise UserError(
+        f"the processes of this run differ: process {index}",
+        values[1],
+        f"{values[0]}, as process 0 has",
+        "start all of them with the same command, code and versions",
+      )
+
+
+def on_all(work: Callable[[], T]) -> T:
+  """Returns what `work` returns; a UserError of any process comes to all of them."""
+  if jax.process_count() == 1:
+    return work()
+  result, mine = None, None
+  try:
+    result = work()
+  except UserError as error:
+    mine = error
+  failed = np.asarray(multihost_utils.process_allgather(np.bool_(mine is not None)))
+  if mine is not None:
+    raise mine
+  if failed.any():
+    raise UserError(f"process {int(np.argmax(failed))} of this run has failed; see what it says")
+  return cast(T, result)
 
 
 def agree(signum: int | None) -> int | None:
