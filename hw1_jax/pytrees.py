@@ -11,7 +11,19 @@ PyTree = Any
 
 
 def ravel(tree: PyTree) -> tuple[jax.Array, Callable[[jax.Array], PyTree]]:
-  """Returns (vector [P], unravel): the leaves in tree order, each row-major, and the way back."""
+  """Returns (vector [P], unravel): the leaves in tree order, each row-major, and the way back.
+
+  Raises:
+    TypeError: a leaf is not floating-point. Counters and indices are no parameters; among them a
+      derivative would be 0 and a Hessian singular.
+  """
+  for path, leaf in jax.tree.leaves_with_path(tree):
+    if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
+      where = jax.tree_util.keystr(path) or "the array"
+      raise TypeError(
+        f"{where}: got {jnp.result_type(leaf)}, expected a floating-point type; leave it out of the "
+        "parameters"
+      )
   return ravel_pytree(tree)
 
 
@@ -26,8 +38,23 @@ def norm(tree: PyTree) -> jax.Array:
 
 
 def lerp(start: PyTree, end: PyTree, alpha: jax.Array | float) -> PyTree:
-  """Returns (1 - alpha) start + alpha end; exactly `start` at alpha 0 and `end` at alpha 1."""
-  return jax.tree.map(lambda a, b: (1 - alpha) * a + alpha * b, start, end)
+  """Returns (1 - alpha) start + alpha end; exactly `start` at alpha 0 and `end` at alpha 1.
+
+  In the dtype of each leaf of `start`, whatever alpha's is. Raises TypeError where the leaves of
+  `end` have other dtypes.
+  """
+
+  def between(a: jax.Array, b: jax.Array) -> jax.Array:
+    a, b = jnp.asarray(a), jnp.asarray(b)
+    if a.dtype != b.dtype or not jnp.issubdtype(a.dtype, jnp.floating):
+      raise TypeError(
+        f"start and end: got leaves of {a.dtype} and {b.dtype}, expected one floating-point type; "
+        "cast one of them (pytrees.cast)"
+      )
+    weight = jnp.asarray(alpha, a.dtype)
+    return (1 - weight) * a + weight * b
+
+  return jax.tree.map(between, start, end)
 
 
 def cast(tree: PyTree, dtype: Any) -> PyTree:

@@ -294,7 +294,7 @@ def test_a_state_of_another_structure_is_one_line(folders):
     more: np.ndarray
 
   copy = RunFolder(folders.copy(folders.killed))
-  monitor = RunMonitor(copy, "toy")
+  monitor = RunMonitor(copy, "toy", accept_changes=True)
   with pytest.raises(UserError, match=r"checkpoint\.msgpack is damaged \(.+\); repeat the run"):
     monitor.loop("count", State(np.zeros(3), np.zeros(3)), lambda state: None, total=6)
 

@@ -145,7 +145,7 @@ def test_a_death_ends_the_others_and_one_process_goes_on_from_there(tmp_path):
   assert re.search("another process of this run was lost|another task died", output), output
   assert "Traceback" not in output, output
   again = start(name, folder, 1, 1, *long)[0]
-  line = next(line for line in again.stdout if "cannot" in line or "going on" in line)
+  line = next(line for line in again.stdout if "cannot" in line or "resuming" in line)
   assert "resuming from" in line
   before = (folder / "metrics.jsonl").stat().st_size
   while (folder / "metrics.jsonl").stat().st_size <= before:

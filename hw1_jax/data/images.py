@@ -41,6 +41,22 @@ class ImageData:
   num_classes: int
   name: str
 
+  def __post_init__(self) -> None:
+    """Raises TypeError or ValueError for arrays that would be computed with, and wrongly so."""
+    for part in ("train", "test"):
+      images, labels = (
+        np.asarray(getattr(self, f"{part}_{kind}")) for kind in ("images", "labels")
+      )
+      if images.dtype != np.uint8 or images.ndim != 4:
+        got = f"{images.dtype} {list(images.shape)}"
+        raise TypeError(f"{part}_images: got {got}, expected uint8 [N, H, W, C], 0 to 255")
+      if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
+        got = f"{labels.dtype} {list(labels.shape)}"
+        raise TypeError(f"{part}_labels: got {got}, expected whole numbers [{len(images)}]")
+      if labels.size and not 0 <= labels.min() <= labels.max() < self.num_classes:
+        got = f"{labels.min()} to {labels.max()}"
+        raise ValueError(f"{part}_labels: got {got}, expected 0 to {self.num_classes - 1}")
+
   @functools.cached_property
   def checksum(self) -> str:
     """The SHA-256 (hex) of the four arrays' bytes, in the order of the fields."""
@@ -149,6 +165,9 @@ def subset(data: ImageData, num_train: int | None, num_test: int | None) -> Imag
 def as_float(images: Any, dtype: Any = jnp.float32) -> jax.Array:
   """Returns uint8 images divided by 255, in [0, 1] and `dtype`; to be called inside jit.
 
-  PyTorch's `ToTensor`, without a shift by mean and deviation: neither report mentions one.
+  PyTorch's `ToTensor`, without a shift by mean and deviation: neither report mentions one. Raises
+  TypeError for images that are not uint8, which may have been divided before.
   """
+  if jnp.result_type(images) != jnp.uint8:
+    raise TypeError(f"images: got {jnp.result_type(images)}, expected uint8, 0 to 255")
   return jnp.asarray(images).astype(dtype) / 255

@@ -90,7 +90,7 @@ def code_sha256(experiment: Experiment) -> str:
 def _sources(experiment: Experiment) -> Iterator[Path]:
   package = Path(__file__).resolve().parents[1]
   for path in sorted(package.rglob("*.py")):
-    if path.relative_to(package).parts[0] not in ("report", "experiments"):
+    if path.relative_to(package).parts[0] not in ("report", "command", "experiments"):
       yield path
   own = Path(inspect.getfile(inspect.unwrap(experiment.run))).resolve()
   if not (own.parent / "__init__.py").exists():

@@ -23,6 +23,13 @@ class Experiment:
   x64: bool = False
   memory_need: Callable[[Any], Need] | None = None  # of what is large; None: nothing
 
+  def __post_init__(self) -> None:
+    """Raises ValueError where a copied package kept the name of the original, and so its folder."""
+    _, found, rest = f".{self.run.__module__}".partition(".experiments.")
+    package = rest.split(".")[0]
+    if found and package != self.name:
+      raise ValueError(f"name: got {self.name!r}, expected {package!r}, as the folder is called")
+
   @property
   def uses_images(self) -> bool:
     """Whether the experiment works on an image set, which is loaded for it."""

@@ -146,11 +146,15 @@ class RunFolder:
 
   def _clear(self) -> None:
     """Removes the run's files: our names, and the figures and tables that provenance.json lists."""
-    drawn: list[str] = []
+    names: list[str] = []
+    content: dict[str, Any] = {}
     with contextlib.suppress(UserError):
-      listed = self.provenance().get("files")
-      drawn = [str(name) for name in listed] if isinstance(listed, list) else []
-    names = [name for name in drawn if DRAWN.fullmatch(name)]
+      content = self.provenance()
+    if content:
+      listed = content.get("files") if isinstance(content.get("files"), list) else []
+      names = [name for name in map(str, listed or ()) if DRAWN.fullmatch(name)]
+      if content["status"] == "finished":  # no longer, from the first removal on
+        write_json(self.path / "provenance.json", {**content, "status": "running"})
     try:
       for name in (*names, *OWN):  # config.json last: until then it says whose the rest is
         path = self.path / name

@@ -77,9 +77,8 @@ class Lock:
       if os.path.lexists(self.path) and not self.is_ours():
         raise self._foreign() from None
       raise cannot_write(self.folder, error) from None
-    if not stat.S_ISREG(os.fstat(file).st_mode) or not (
-      os.fstat(file).st_size == 0 or os.pread(file, len(MARK), 0) == MARK
-    ):
+    regular = stat.S_ISREG(os.fstat(file).st_mode)
+    if not regular or not MARK.startswith(os.pread(file, len(MARK), 0)):  # a kill may cut it short
       os.close(file)
       raise self._foreign()
     return file
@@ -121,7 +120,8 @@ class Lock:
     holder = f"host {socket.gethostname()}, process {os.getpid()}\n"
     try:
       if os.pread(self._file, len(MARK), 0) != MARK:
-        os.pwrite(self._file, MARK, 0)
+        if os.pwrite(self._file, MARK, 0) < len(MARK):
+          raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
       with contextlib.suppress(OSError):
         os.ftruncate(self._file, len(MARK))
         os.pwrite(self._file, holder.encode(), len(MARK))

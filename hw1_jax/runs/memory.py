@@ -1,6 +1,8 @@
 """Whether a computation fits into memory, asked before it starts."""
 
 import os
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,8 +42,9 @@ def check(need: Need, max_memory_gb: float | None) -> None:
 def available_bytes() -> int:
   """Returns the bytes that a new computation can take: on the device, or of the host's memory.
 
-  On the host the least of what the kernel calls available, of the control group's limit less its
-  use, and of the physical memory.
+  On the host the least of what the kernel calls available, of the physical memory, of the limits of
+  this process (`ulimit -v`, `-d`) less what it has, and of the limit of each control group that it
+  is in, less that group's use.
   """
   stats = jax.local_devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
   if stats and "bytes_limit" in stats:
@@ -50,14 +53,37 @@ def available_bytes() -> int:
   for line in _lines("/proc/meminfo"):
     if line.startswith("MemAvailable:"):
       bounds.append(int(line.split()[1]) * 1024)
-  for limit, used in (
-    ("memory.max", "memory.current"),
-    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-  ):
-    values = [_lines(f"/sys/fs/cgroup/{name}") for name in (limit, used)]
-    if all(value and value[0].isdecimal() for value in values):
-      bounds.append(int(values[0][0]) - int(values[1][0]))
-  return max(min(bounds), 0)
+  return max(min(bounds + list(_limits()) + list(_control_groups())), 0)
+
+
+def _limits() -> Iterator[int]:
+  """Yields what the limits of this process leave of address space and of data."""
+  used = {line.split(":")[0]: line.split()[1] for line in _lines("/proc/self/status")
+          if line.startswith(("VmSize:", "VmData:"))}  # fmt: skip
+  for limit, name in ((resource.RLIMIT_AS, "VmSize"), (resource.RLIMIT_DATA, "VmData")):
+    soft = resource.getrlimit(limit)[0]
+    if soft != resource.RLIM_INFINITY:
+      yield soft - int(used.get(name, 0)) * 1024
+
+
+def _control_groups(root: str = "/sys/fs/cgroup", own: str = "/proc/self/cgroup") -> Iterator[int]:
+  """Yields what each control group of this process leaves, up to the root; version 2 and 1."""
+  for line in _lines(own):
+    _, _, rest = line.partition(":")
+    controllers, _, path = rest.partition(":")
+    if controllers == "":
+      base, limit, used = Path(root), "memory.max", "memory.current"
+    elif "memory" in controllers.split(","):
+      base, limit, used = Path(root, "memory"), "memory.limit_in_bytes", "memory.usage_in_bytes"
+    else:
+      continue
+    group = base / path.lstrip("/")
+    for folder in (group, *group.parents):
+      values = [_lines(str(folder / name)) for name in (limit, used)]
+      if all(value and value[0].isdecimal() for value in values):
+        yield int(values[0][0]) - int(values[1][0])
+      if folder == base:
+        break
 
 
 def _lines(path: str) -> list[str]:

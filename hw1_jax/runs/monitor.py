@@ -134,7 +134,7 @@ class RunMonitor(Monitor):
         f"{path} was made under other circumstances: {changed}",
         remedy="restore them, start anew by overwrite=true, or mix both by accept_changes=true",
       )
-    self.say(f"going on under other circumstances: {changed}")
+    self.say(f"resuming under other circumstances: {changed}")
 
   def _take_up(self, raw: bytes) -> None:
     if raw:
