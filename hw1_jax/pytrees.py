@@ -21,8 +21,8 @@ def ravel(tree: PyTree) -> tuple[jax.Array, Callable[[jax.Array], PyTree]]:
     if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
       where = jax.tree_util.keystr(path) or "the array"
       raise TypeError(
-        f"{where}: got {jnp.result_type(leaf)}, expected a floating-point type; leave it out of the "
-        "parameters"
+        f"{where}: got {jnp.result_type(leaf)}, expected a floating-point type; leave it out of "
+        "the parameters"
       )
   return ravel_pytree(tree)
 

@@ -31,7 +31,8 @@ def eigenvalues(hessian: jax.Array, *, any_dtype: bool = False) -> jax.Array:
 
   Raises:
     TypeError: the matrix is not float64.
-    ValueError: it is not square.
+    ValueError: it is not square, or outside jit it has entries that are not finite. Inside jit the
+      eigenvalues of such a matrix are NaN.
 
   >>> eigenvalues(jnp.diag(jnp.array([2.0, -1.0])), any_dtype=True)
   Array([-1.,  2.], dtype=float32)
@@ -39,7 +40,12 @@ def eigenvalues(hessian: jax.Array, *, any_dtype: bool = False) -> jax.Array:
   _require_float64("hessian", hessian, any_dtype)
   if hessian.ndim < 2 or hessian.shape[-1] != hessian.shape[-2]:
     raise ValueError(f"hessian: got shape {hessian.shape}, expected [..., P, P]")
-  if isinstance(hessian, jax.core.Tracer) or jax.default_backend() != "cpu":
+  if isinstance(hessian, jax.core.Tracer):
+    finite = jnp.all(jnp.isfinite(hessian), axis=(-2, -1))[..., None]
+    return jnp.where(finite, jnp.linalg.eigvalsh(hessian, symmetrize_input=False), jnp.nan)
+  if not bool(jnp.all(jnp.isfinite(hessian))):
+    raise ValueError("hessian: got entries that are not finite, expected finite ones")
+  if jax.default_backend() != "cpu":
     return jnp.linalg.eigvalsh(hessian, symmetrize_input=False)
   return jnp.asarray(np.linalg.eigvalsh(np.asarray(hessian)))
 
@@ -51,7 +57,8 @@ def count_signs(
 
   Raises:
     TypeError: the eigenvalues are not float64, and not `any_dtype`.
-    ValueError: `rtol` is negative.
+    ValueError: `rtol` is negative, or outside jit an eigenvalue is NaN. Inside jit the three counts
+      are -1 then, since nothing is known of the signs.
 
   >>> tuple(map(int, count_signs(jnp.array([-3.0, -1e-12, 0.0, 2.0]), any_dtype=True)))
   (1, 2, 1)
@@ -62,7 +69,11 @@ def count_signs(
   tolerance = rtol * jnp.max(jnp.abs(eigenvalues), axis=-1, keepdims=True)
   positive = jnp.sum(eigenvalues > tolerance, axis=-1)
   negative = jnp.sum(eigenvalues < -tolerance, axis=-1)
-  return Signs(positive, eigenvalues.shape[-1] - positive - negative, negative)
+  counts = Signs(positive, eigenvalues.shape[-1] - positive - negative, negative)
+  unknown = jnp.any(jnp.isnan(eigenvalues), axis=-1)
+  if not isinstance(unknown, jax.core.Tracer) and bool(jnp.any(unknown)):
+    raise ValueError("eigenvalues: got NaN, expected numbers; was the Hessian finite?")
+  return Signs(*(jnp.where(unknown, -1, number) for number in counts))
 
 
 def minimal_ratio(
@@ -70,18 +81,21 @@ def minimal_ratio(
 ) -> jax.Array:
   """Returns the fraction, in [0, 1], of the eigenvalues [..., P] that are > rtol max|lambda|.
 
+  Inside jit it is NaN where an eigenvalue is; outside, that is an error.
+
   rtol 0 is the assignment's definition. At exactly flat directions (dead ReLU units, the scaling
   symmetry of each ReLU unit) it counts the signs of rounding errors: give both, and the counts.
 
   Raises:
     TypeError: the eigenvalues are not float64, and not `any_dtype`.
-    ValueError: `rtol` is negative.
+    ValueError: `rtol` is negative, or outside jit an eigenvalue is NaN.
 
   >>> values = jnp.array([-3.0, 1e-12, 1.0, 2.0])
   >>> [float(minimal_ratio(values, rtol, any_dtype=True)) for rtol in (0.0, 1e-10)]
   [0.75, 0.5]
   """
-  return count_signs(eigenvalues, rtol, any_dtype=any_dtype).positive / eigenvalues.shape[-1]
+  positive = count_signs(eigenvalues, rtol, any_dtype=any_dtype).positive
+  return jnp.where(positive < 0, jnp.nan, positive / eigenvalues.shape[-1])
 
 
 def _require_float64(name: str, array: jax.Array, any_dtype: bool) -> None:
