@@ -4,7 +4,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from hw1_jax import rng
 from hw1_jax.errors import UserError
@@ -22,10 +21,6 @@ def corrupt_labels(key: jax.Array, labels: Any, num_classes: int, fraction: floa
     raise UserError("fraction", fraction, "0 to 1")
   if num_classes < 1:
     raise UserError("num_classes", num_classes, "at least 1")
-  if not isinstance(labels, jax.core.Tracer):
-    lowest, highest = int(np.min(labels, initial=0)), int(np.max(labels, initial=0))
-    if lowest < 0 or highest >= num_classes:
-      raise UserError("labels", f"{lowest} to {highest}", f"0 to {num_classes - 1}")
   labels = jnp.asarray(labels, jnp.int32)
   (num_examples,) = labels.shape
   rank = jax.random.permutation(

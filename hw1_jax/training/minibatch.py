@@ -170,6 +170,9 @@ def _make_round(
   num_members = keys.shape[0]
   given = images.train_labels if train_labels is None else train_labels
   labels = np.broadcast_to(np.asarray(given), (num_members, len(images.train_labels)))
+  if labels.size and not 0 <= labels.min() <= labels.max() < images.num_classes:
+    got = f"{labels.min()} to {labels.max()}"  # a class of -1 would be computed with as the last
+    raise ValueError(f"train_labels: got {got}, expected 0 to {images.num_classes - 1}")
   test_labels = np.broadcast_to(images.test_labels, (num_members, len(images.test_labels)))
   train_set, test_set = devices.share((images.train_images, images.test_images), width)
   run_epochs = (split_epochs if task.split_batches else map_epochs)(
