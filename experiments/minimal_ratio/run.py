@@ -45,9 +45,8 @@ class Config(shared.FunctionSettings):
   )
 
 
-# P x P matrices that a search holds at its peak, on every device. Source: one process's peak
-# memory, one search: 8.1 and 6.6 at P = 2101 and 3001, with "nearest" 11.9 at P = 2101.
-# It grows with P: 18.9 GB on two devices where 8 gave 14.4, so a third more is asked for.
+# P x P matrices of a search at its peak, on every device: 8.1 at P = 2101 (11.9 with "nearest"),
+# but 18.9 GB on two devices where 8 gave 14.4, so a third more is asked for.
 MATRICES = {"descend": 11, "nearest": 16}
 
 
