@@ -240,10 +240,13 @@ def rank_correlations(x: Any, values: Any) -> np.ndarray:
 
 
 def slopes(x: Any, values: Any) -> np.ndarray:
-  """Returns each run's least-squares slope [M] of values [M, L] against x [L].
+  """Returns each run's least-squares slope [M] of values [M, L] against x [L]; NaN for one level.
 
   >>> slopes([0, 1, 2], [[1, 3, 5], [0, 0, 0]]).tolist()
   [2.0, 0.0]
   """
   centred = np.asarray(x, float) - np.mean(x)
-  return np.asarray(values, float) @ centred / (centred @ centred)
+  squares = centred @ centred
+  if squares == 0:
+    return np.full(len(values), np.nan)
+  return np.asarray(values, float) @ centred / squares

@@ -116,7 +116,6 @@ LONG_FUNCTIONS: dict[str, str] = {
   "experiments/minimal_ratio/findings.py:summarize": "one passage of the page, top to bottom",
   "experiments/optimization_path/findings.py:summarize": "one passage of the page, top to bottom",
   "experiments/sensitivity/findings.py:summarize": "one passage of the page, top to bottom",
-  "experiments/simulate_function/findings.py:judge_claims": "one claim after the other",
   "hw1_jax/analysis/critical_points.py:_search": "one step of two searches that share it",
 }
 

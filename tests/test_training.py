@@ -187,3 +187,36 @@ def test_a_test_loss_that_is_not_finite_ends_the_run_too():
   error = rounds.find_error("t", measured, rows, epochs)
   assert error == "t, run 5: the test loss is nan at epoch 9"
   assert rounds.find_error("t", {"test_loss": np.ones(2)}, rows, epochs) is None
+
+
+def test_the_loss_of_one_minibatch_and_of_the_last_one_make_up_the_running_mean(images):
+  found = {}
+  for minibatch in (1, training.LAST):
+    result = training.train_images(
+      Monitor(), "t", task(batch_size=60, minibatch=minibatch), images, rng.member_keys(0, 2)
+    )
+    found[minibatch] = result.history["minibatch_loss"]
+  # Two steps an epoch: 60 examples, then 43.
+  mean = (60 * found[1] + 43 * found[training.LAST]) / 103
+  np.testing.assert_allclose(mean, result.history["train_loss"], rtol=1e-6)
+  assert (found[1] != found[training.LAST]).all()
+
+
+def test_the_tensor_norm_is_the_mean_of_each_tensors_own_norm(images):
+  chosen = task(batch_size=103, num_epochs=1, gradient_norm=True)
+  result = training.train_images(Monitor(), "t", chosen, images, rng.member_keys(0, 1))
+  gradient = jax.grad(
+    lambda p: losses.cross_entropy(
+      models.apply(MODEL, p, data.as_float(images.train_images)), images.train_labels
+    )
+  )(pytrees.member(result.initial_params, 0))
+  norms = [np.linalg.norm(np.asarray(leaf)) for leaf in jax.tree.leaves(gradient)]
+  assert len(norms) == 4
+  assert result.history["tensor_norm"][0, 0] == pytest.approx(np.mean(norms), rel=1e-4)
+
+
+def test_a_minibatch_and_snapshots_within_an_epoch_exclude_each_other(images):
+  with pytest.raises(ValueError, match="both given; record one of the two"):
+    training.train_images(
+      Monitor(), "t", task(minibatch=1, snapshot_steps=2), images, rng.member_keys(0, 1)
+    )

@@ -4,55 +4,92 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hw1_jax.report import figures
+from hw1_jax.report import figures, reported
 
-from .findings import describe, epochs_in_words
+from .findings import TITLES, describe, epochs_in_words
 from .retraining import CURVES
-from .run import PAIRS, Config, Result
+from .run import INDEPENDENT, PAIRS, Config, Result
+
+
+def drawn_values(curves: dict[str, np.ndarray], kind: str, quantity: str) -> np.ndarray:
+  """Returns losses, or errors in % with at least half an image of MNIST's test set."""
+  values = curves[f"{kind}_{quantity}"].astype(float)
+  return values if quantity == "loss" else np.maximum(100 - 100 * values, 0.005)
 
 
 def draw_curves(
   ax: Axes, alphas: np.ndarray, curves: dict[str, np.ndarray], ends: dict[str, np.ndarray] | None
 ) -> None:
-  """Draws the losses on the left axis, logarithmic, and the accuracies on the right one."""
+  """Draws the losses on the left axis and the errors on the right one, both logarithmic."""
   right = ax.twinx()
-  for quantity, axis, color, unit in (
-    ("loss", ax, figures.COLORS[0], 1),
-    ("accuracy", right, figures.COLORS[1], 100),
+  for quantity, axis, color, word in (
+    ("loss", ax, figures.COLORS[0], "loss"),
+    ("accuracy", right, figures.COLORS[1], "error"),
   ):
     for kind, line, shape in (("train", "-", "o"), ("test", "--", "s")):
-      values, name = unit * curves[f"{kind}_{quantity}"], f"{quantity}, {kind} set"
+      values, name = drawn_values(curves, kind, quantity), f"{word}, {kind} set"
       axis.plot(alphas, np.median(values, axis=0), line, color=color, linewidth=1.6, label=name)
       low, high = values.min(axis=0), values.max(axis=0)
       axis.fill_between(alphas, low, high, color=color, alpha=0.14, linewidth=0)
       if ends is not None:
-        both = np.median(unit * ends[f"{kind}_{quantity}"], axis=0)
+        both = np.median(drawn_values(ends, kind, quantity), axis=0)
         axis.plot((0, 1), both, shape, color=color, markersize=5.5, markerfacecolor="white",
                   zorder=5, label=f"{name}: the two models")  # fmt: skip
   figures.label(ax, "α", "cross-entropy (nats)", yscale="log")
-  right.set_ylabel("accuracy (%)", color=figures.COLORS[1])
-  right.set_ylim(-2, 102)
+  right.set_ylabel("error, 100 % − accuracy (%)", color=figures.COLORS[1])
+  # Errors over decades: what lies between the models is a percent, what lies beyond tens of them.
+  right.set_yscale("log")
   right.spines["top"].set_visible(False)
   ax.yaxis.label.set_color(figures.COLORS[0])
 
 
 def draw(config: Config, result: Result) -> dict[str, Figure]:
-  """Returns one figure a pair: the evaluated curves and, beside them, the retrained ones."""
+  """Returns for each pair the curves, a panel a variant, and its training loss over the epochs."""
   drawn = {}
   for i, pair in enumerate(PAIRS):
     first, second = describe(config, i)
-    variants = ["evaluated", "retrained"] if result.retrained else ["evaluated"]
-    figure, axes = figures.canvas(len(variants), width=5.6, height=4.0)
-    for ax, variant in zip(axes, variants):
-      curves, ends = (
-        {name: table[f"{pair}/{name}"] for name in CURVES}
-        for table in (getattr(result, variant), result.ends)
-      )
-      draw_curves(ax, result.alphas, curves, ends if variant == "evaluated" else None)
-      note = "" if variant == "evaluated" else f"; + {epochs_in_words(config.retrain_epochs)}"
-      ax.set_title(f"α = 0: {first}; α = 1: {second}{note}", fontsize=10.5, loc="left")
-    limits = [ax.get_ylim() for ax in axes]
-    for ax in axes:  # one scale for both panels
-      ax.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
-    drawn[pair] = figures.legend(figure, columns=2 * len(variants))
+    panels = [("", result.evaluated, pair)]
+    if config.independent_start:
+      panels.append(("; own starts", result.evaluated, pair + INDEPENDENT))
+    if result.retrained:
+      more = f"; + {epochs_in_words(config.retrain_epochs)}"
+      panels.append((more, result.retrained, pair))
+    figure, axes = figures.canvas(len(panels), width=5.2, height=4.0)
+    for ax, (note, table, key) in zip(axes, panels):
+      curves = {name: table[f"{key}/{name}"] for name in CURVES}
+      ends = {name: result.ends[f"{key}/{name}"] for name in CURVES}
+      if table is result.retrained:  # drawn as the report records it
+        curves |= {name: table[f"{key}/running_{name}"] for name in CURVES[:2]}
+      draw_curves(ax, result.alphas, curves, None if table is result.retrained else ends)
+      if table is result.retrained and config.report == "long":
+        draw_reported(ax, pair)
+      ax.set_title(f"α = 0: {first}; α = 1: {second}{note}", fontsize=9.5, loc="left")
+    drawn[pair] = figures.legend(figure, columns=4)
+    drawn[f"training_{pair}"] = draw_training(config, result, i)
   return drawn
+
+
+def draw_reported(ax: Axes, pair: str) -> None:
+  """Draws the report's losses at its 31 alphas, both the same quantity as ours in this panel."""
+  table = reported.read(f"interpolation_{pair}")
+  for column, shape in (("running_train_loss", "o"), ("test_loss", "s")):
+    x, y = table.points("alpha", column)
+    ax.plot(x, y, linestyle="none", marker=shape, markersize=3, color=figures.REPORTED,
+            markerfacecolor="none", label=f"reported: {column.replace('_', ' ')}")  # fmt: skip
+
+
+def draw_training(config: Config, result: Result, pair: int) -> Figure:
+  """Returns the training loss of a pair's members over the epochs, with the report's."""
+  figure, (ax,) = figures.canvas()
+  key = PAIRS[pair]
+  printed = reported.read("interpolation_training").where(pair=key).columns
+  for j, (name, column) in enumerate(zip(describe(config, pair), ("first", "second"))):
+    values = result.pair_train_loss[key][:, j]
+    length = int(np.isfinite(values[0]).sum())
+    epochs = np.arange(1, length + 1)
+    figures.curves(ax, epochs, values[:, :length], name, j, points=True)
+    if config.report == "long":
+      label = f"{name}: reported" + ("" if config.dataset == "mnist" else " on MNIST")
+      figures.reported(ax, printed["epoch"], printed[column], label, j)
+  figures.label(ax, "epoch", "training loss, running mean (nats)", TITLES[key], yscale="log")
+  return figures.legend(figure, columns=2)

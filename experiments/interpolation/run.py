@@ -12,7 +12,7 @@ from hw1_jax.loops import Monitor
 from hw1_jax.runs.settings import setting
 
 from .. import settings as shared
-from .retraining import CURVES, retrain
+from .retraining import CURVES, RUNNING, make_task, padded, retrain
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,9 +33,9 @@ class Config(shared.ImageSettings):
   weight_decay: tuple[float, ...] = shared.weight_decay(
     (1e-4, 1e-4, 0.0, 0.0), "L2 term added to the gradient, likewise"
   )
-  num_epochs: tuple[int, ...] = shared.num_epochs((15, 15, 5, 5), "epochs, likewise")
-  same_start: bool = setting(
-    False, "a pair's two trainings have the same initial weights and random streams"
+  num_epochs: tuple[int, ...] = shared.num_epochs((15, 15, 15, 15), "epochs, likewise")
+  independent_start: bool = setting(
+    False, "beside the pair, which shares its start: its second training from a start of its own"
   )
   alpha_min: float = setting(-2.0, "smallest alpha", minimum=-1000, maximum=1000)
   alpha_max: float = setting(2.0, "largest alpha", minimum=-1000, maximum=1000)
@@ -70,10 +70,11 @@ class Config(shared.ImageSettings):
 
 
 PAIRS = ("batch", "learning_rate")
+INDEPENDENT = "_independent"  # behind a pair's name: its second training started on its own
 
 
 class Result(NamedTuple):
-  """Keys of the dicts: 'PAIR' or 'PAIR/CURVE'; M runs, P parameters, A alphas.
+  """Keys of the dicts: 'PAIR' or 'PAIR/CURVE'; M runs, P parameters, A alphas, E epochs.
 
   Losses in nats, accuracies in [0, 1], means over the whole set.
   """
@@ -83,21 +84,8 @@ class Result(NamedTuple):
   end_params: dict[str, np.ndarray]  # 'PAIR': [M, P] float32, theta_2, at alpha 1
   evaluated: dict[str, np.ndarray]  # 'PAIR/CURVE': [M, A] float32
   ends: dict[str, np.ndarray]  # 'PAIR/CURVE': [M, 2], the two models themselves
+  pair_train_loss: dict[str, np.ndarray]  # 'PAIR': [M, 2, E] running means; NaN: not so long
   retrained: dict[str, np.ndarray] = {}  # 'PAIR/CURVE': [M, A]; absent without retraining  # noqa: RUF012
-
-
-def make_task(
-  config: Config, model: models.MLP, index: int, prefix: str, num_epochs: int
-) -> training.ImageTraining:
-  """Returns how a model is trained; settings with `prefix`, of the training or pair `index`."""
-  rate, decay = (config.value(prefix + name, index) for name in ("learning_rate", "weight_decay"))
-  return training.ImageTraining(
-    model,
-    config.make_optimizer(rate, decay),
-    config.value(f"{prefix}batch_size", index),
-    num_epochs,
-    evaluate_train=prefix == "retrain_",
-  )
 
 
 def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
@@ -120,21 +108,30 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
   points = jnp.asarray([*alphas, 0.0, 1.0], jnp.float32)
   ravel = jax.vmap(lambda tree: pytrees.ravel(tree)[0])
 
-  def train(pair: str, index: int) -> Any:  # the solutions, leaves [M, ...]
+  def train(pair: str, index: int, *, alone: bool = False) -> tuple[Any, np.ndarray]:
     task = make_task(config, model, index, "", config.value("num_epochs", index))
-    name = f"{pair} {index % 2 + 1}"
-    own = keys if config.same_start else rng.streams(keys, name)
-    return training.train_images(monitor, name, task, images, own).params
+    # One key for both: the members share initial weights and shuffles, as the author's seeds do.
+    own = rng.streams(keys, f"{pair} {index % 2 + 1}") if alone else rng.streams(keys, pair)
+    name = f"{pair} {index % 2 + 1}{', own start' if alone else ''}"
+    trained = training.train_images(monitor, name, task, images, own)
+    return trained.params, trained.history["train_loss"]
 
   result: dict[str, dict[str, np.ndarray]] = {name: {} for name in Result._fields[1:]}
-  for i, pair in enumerate(PAIRS):
-    start, end = train(pair, 2 * i), train(pair, 2 * i + 1)
-    result["start_params"][pair] = np.asarray(ravel(start))
-    result["end_params"][pair] = np.asarray(ravel(end))
+
+  def evaluate(key: str, start: Any, end: Any) -> None:
+    result["start_params"][key] = np.asarray(ravel(start))
+    result["end_params"][key] = np.asarray(ravel(end))
     for name, (inputs, labels) in sets.items():
-      for key, curve in along(inputs, labels, points, start, end).items():
-        result["evaluated"][f"{pair}/{name}_{key}"] = np.asarray(curve)[:, :-2]
-        result["ends"][f"{pair}/{name}_{key}"] = np.asarray(curve)[:, -2:]
+      for quantity, curve in along(inputs, labels, points, start, end).items():
+        result["evaluated"][f"{key}/{name}_{quantity}"] = np.asarray(curve)[:, :-2]
+        result["ends"][f"{key}/{name}_{quantity}"] = np.asarray(curve)[:, -2:]
+
+  for i, pair in enumerate(PAIRS):
+    (start, first_loss), (end, second_loss) = train(pair, 2 * i), train(pair, 2 * i + 1)
+    result["pair_train_loss"][pair] = padded(first_loss, second_loss)
+    evaluate(pair, start, end)
+    if config.independent_start:
+      evaluate(pair + INDEPENDENT, start, train(pair, 2 * i + 1, alone=True)[0])
     if config.retrain_epochs:
       # A map keeps the curves only; the state of a loop over all of these models would be 1 GB.
       task = make_task(config, model, i, "retrain_", config.retrain_epochs)
@@ -145,5 +142,5 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
         ),
         config.num_runs,
       )
-      result["retrained"] |= {f"{pair}/{name}": curves[name] for name in CURVES}
+      result["retrained"] |= {f"{pair}/{name}": curves[name] for name in (*CURVES, *RUNNING)}
   return Result(alphas, **result)

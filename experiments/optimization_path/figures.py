@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from hw1_jax.report import figures
 
-from .findings import reported
+from .findings import told
 from .run import Config, Result
 
 
@@ -42,10 +42,11 @@ def draw_paths(ax: Axes, coordinates: np.ndarray, accuracy: np.ndarray) -> None:
 def draw(config: Config, result: Result) -> dict[str, Figure]:
   """Returns the paths, loss and accuracy per epoch, and weights over epoch."""
   accuracy = 100 * result.train_accuracy[:, result.snapshot_epoch - 1]
-  paths, axes = figures.canvas(2, width=5.4, height=4.8)
+  paths, axes = figures.canvas(3, width=4.8, height=4.6)
   for ax, coordinates, explained, name in (
     (axes[0], result.coordinates_model, result.explained_model, "whole model"),
     (axes[1], result.coordinates_layer1, result.explained_layer1, "layer 1"),
+    (axes[2], result.coordinates_last, result.explained_last, "last layer's weights"),
   ):
     draw_paths(ax, coordinates, accuracy)
     x, y = (f"component {i + 1} ({100 * explained[i]:.1f} % of variance)" for i in (0, 1))
@@ -53,16 +54,16 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
 
   history, axes = figures.canvas(2, width=5.0)
   epochs = np.arange(1, config.num_epochs + 1)
-  for ax, train, test, column in (
-    (axes[0], result.train_loss, result.test_loss, 2),
-    (axes[1], 100 * result.train_accuracy, 100 * result.test_accuracy, 1),
+  theirs = {epoch: loss for epoch, (loss, _) in told(config).items()}
+  for ax, train, test in (
+    (axes[0], result.train_loss, result.test_loss),
+    (axes[1], 100 * result.train_accuracy, 100 * result.test_accuracy),
   ):
     figures.curves(ax, epochs, train, "training (running mean over the epoch)", 0)
     figures.curves(ax, epochs, test, "test (after the epoch)", 1)
-    told = [t for t in reported(config) if t[0] <= config.num_epochs]
-    if told:
-      figures.reported(ax, [t[0] for t in told], [t[column] for t in told],
-                       "reported: training, first run")  # fmt: skip
+  if theirs and config.dataset == "mnist":
+    figures.reported(axes[0], list(theirs), list(theirs.values()),
+                     "reported: training, its runs 1 and 8")  # fmt: skip
   figures.label(axes[0], "epoch", "cross-entropy (nats)", "loss", yscale="log")
   figures.label(axes[1], "epoch", "accuracy (%)", "accuracy")
 
@@ -70,8 +71,8 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   epoch_steps = result.snapshot_step[-1] / result.snapshot_epoch[-1]
   time = np.concatenate([[0], result.snapshot_step / epoch_steps])
   keep = figures.thin(len(time))
-  for i, index in enumerate(result.weight_index):
-    name = f"weight {index:,}"
+  for i in range(len(result.weight_index)):
+    name = f"weight {i + 1}"
     axes[0].plot(time[keep], result.weights[0, keep, i], label=name, linewidth=1.2,
                  **figures.style(i))  # fmt: skip
   num_layers = result.layer_norm.shape[2]

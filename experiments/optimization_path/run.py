@@ -18,11 +18,11 @@ from .. import settings as shared
 class Config(shared.ImageSettings):
   """Settings; the defaults are the long report's."""
 
-  widths: str = shared.mlps("500-50")
+  widths: str = shared.mlps("500")
   activation: str = shared.activation()
   learning_rate: float = shared.learning_rate(4e-4)
   weight_decay: float = shared.weight_decay(1e-4)
-  batch_size: int = shared.batch_size(1000, "examples a step; notebook")
+  batch_size: int = shared.batch_size(100, "examples a step; published file")
   num_epochs: int = shared.num_epochs(45)
   snapshot_epochs: int | None = setting(3, "keep the weights after every that many epochs",
                                         minimum=1)  # fmt: skip
@@ -53,6 +53,9 @@ class Result(NamedTuple):
   coordinates_layer1: np.ndarray  # [M, S, 2] float64, PCA of the first layer's weights and biases
   explained_model: np.ndarray  # [2] fractions of the variance
   explained_layer1: np.ndarray  # [2]
+  coordinates_last: np.ndarray  # [M, S, 2] float64, PCA of the last layer's weights, no biases
+  explained_last: np.ndarray  # [2]
+  last_weights: np.ndarray  # [M, S, 14] float32: of these weights the first 10, and 4 from -10 on
   start_distance: np.ndarray  # [M, M] float64 between the runs' initial weights, 2-norm
   end_distance: np.ndarray  # [M, M] float64 between their last weights
   travelled: np.ndarray  # [M] float64 from initial to last weights
@@ -115,18 +118,16 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     (min(NUM_WEIGHTS, num_parameters),), replace=False
   )  # fmt: skip
   index = np.sort(np.asarray(choice))
-  norms = np.stack(
-    [
-      np.linalg.norm(
-        np.concatenate([start[:, None, a:b], snapshots[:, :, a:b]], axis=1, dtype=np.float64),
-        axis=2,
-      )
-      for a, b in itertools.pairwise(borders)
-    ],
-    axis=2,
-  )
+  norms = [
+    np.linalg.norm(
+      np.concatenate([start[:, None, a:b], snapshots[:, :, a:b]], axis=1, dtype=np.float64), axis=2
+    )
+    for a, b in itertools.pairwise(borders)
+  ]
   flat = snapshots.reshape(-1, num_parameters)
-  whole, layer1 = analysis.pca(flat), analysis.pca(flat[:, : borders[1]])
+  last = flat[:, borders[-2] + images.num_classes :]  # a layer's biases come first
+  whole, layer1, top = (analysis.pca(part) for part in (flat, flat[:, : borders[1]], last))
+  shown = np.concatenate([last[:, :10], last[:, -10:-6]], axis=1, dtype=np.float32)
   shape = (num_runs, len(steps), 2)
   return Result(
     epochs,
@@ -135,11 +136,14 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     layer1.coordinates.reshape(shape),
     whole.explained,
     layer1.explained,
+    top.coordinates.reshape(shape),
+    top.explained,
+    shown.reshape(num_runs, len(steps), -1),
     distances(start),
     distances(end),
     np.linalg.norm(end - start, axis=1),
     index,
     np.concatenate([start[:, None, index], snapshots[:, :, index]], axis=1, dtype=np.float32),
-    norms,
+    np.stack(norms, axis=2),
     **{name: trained.history[name] for name in Result._fields[-4:]},
   )

@@ -5,9 +5,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from hw1_jax.report import figures
-from hw1_jax.summary import at_end
 
-from .findings import reported
+from .findings import measured, told
 from .run import Config, Result
 
 
@@ -15,29 +14,30 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   """Returns loss and accuracy, training and test, against the number of parameters."""
   drawn = {}
   order = np.argsort(result.num_parameters)
-  elsewhere = "reported" if config.dataset == "mnist" else "reported on MNIST"
-  for kind, axis in (("loss", "cross-entropy (nats)"), ("accuracy", "accuracy (%)")):
+  elsewhere = "reported, learning rate 1e-3" + ("" if config.dataset == "mnist" else ", MNIST")
+  for kind, axis in (("loss", "cross-entropy (nats)"), ("accuracy", "error, 100 % − accuracy (%)")):
     figure, (ax,) = figures.canvas()
     shown = (
       (f"exact_train_{kind}", "training, exact"),
       (f"test_{kind}", "test"),
-      (f"train_{kind}", "training, running mean of the last epoch"),
-    )
+      ("lowest_train_loss", "training, lowest running mean of an epoch") if kind == "loss" else
+      ("train_accuracy", "training, running mean of the last epoch"),
+    )  # fmt: skip
     for i, (field, words) in enumerate(shown):
-      values = at_end(result, field)[order].T
+      values = measured(result, field)[order].T
+      if kind == "accuracy":
+        values = 100 - values
       figures.curves(ax, result.num_parameters[order], values, words, i, points=True)
     for i, (field, words) in enumerate(shown):
-      told = {
-        int(count): value
+      printed = {
+        int(count): value if kind == "loss" else 100 - value
         for spec, count in zip(config.specs, result.num_parameters)
-        if (value := reported(config, field, spec)) is not None
+        if (value := told(config, field, spec)) is not None
       }
-      if told:
-        label = f"{words.removesuffix(' mean of the last epoch')}: {elsewhere}"
-        figures.reported(ax, list(told), list(told.values()), label, i)
-    yscale = "log" if kind == "loss" else "linear"
+      if printed:
+        figures.reported(ax, list(printed), list(printed.values()), f"{words}: {elsewhere}", i)
     title = f"{config.dataset}, {config.family.upper()}s"
-    figures.label(ax, "parameters", axis, title, xscale="log", yscale=yscale)
+    figures.label(ax, "parameters", axis, title, xscale="log", yscale="log")
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     ax.xaxis.set_minor_formatter(NullFormatter())

@@ -2,14 +2,23 @@
 
 import numpy as np
 
+from hw1_jax import statistics
+from hw1_jax.report import reported
 from hw1_jax.report.assignment import topic_of
-from hw1_jax.summary import Claim, Number, Summary, at_end, claim, rank_correlation, spread
+from hw1_jax.summary import Claim, Number, Summary, at_end, compared, rank_correlation, spread
 
 from .run import Config, Result
 
 TOPIC = topic_of("parameter_count")
 
-REPORTED_FIELDS = ("train_accuracy", "test_accuracy", "test_loss")
+# Our quantity -> the report's column that is the same quantity.
+PRINTED = {
+  "minibatch_loss": "last_minibatch_loss",
+  "train_accuracy": "running_train_accuracy",
+  "lowest_train_loss": "lowest_train_loss",
+  "test_accuracy": "test_accuracy",
+  "test_loss": "test_loss",
+}
 
 # What is measured at the end of training: words and unit, by field of Result.
 MEASURED = {
@@ -19,18 +28,35 @@ MEASURED = {
   "train_loss": ("training loss, running", "nats"),
   "exact_train_loss": ("training loss, exact", "nats"),
   "test_loss": ("test loss", "nats"),
+  "minibatch_loss": ("training loss, last minibatch", "nats"),
+  "lowest_train_loss": ("training loss, lowest running mean of an epoch", "nats"),
 }
 
-RANKED = 0.9  # our reading of "more gives more": rank correlation over the models, at least
+RANKED = 0.9  # a run is called monotone from this rank correlation over the models on; our choice
 MOST = 0.9  # our reading of "levels off": this part of the whole improvement has been made
+FIELDS = {
+  "exact_train_loss": "training loss",
+  "exact_train_accuracy": "training accuracy",
+  "test_loss": "test loss",
+  "test_accuracy": "test accuracy",
+}
 
 
-def reported(config: Config, field: str, spec: str) -> float | None:
-  """Returns the report's number for a model; None where it prints none."""
-  if config.report != "long" or config.family != "mlp" or field not in REPORTED_FIELDS:
+def told(config: Config, field: str, spec: str) -> float | None:
+  """Returns what the report prints of the same quantity for a model; None where it prints none."""
+  if config.report != "long" or config.family != "mlp" or field not in PRINTED:
     return None
-  printed = TOPIC.reported["long"]
-  return dict(zip(printed["widths"], printed[field])).get(spec)
+  if not spec.isdecimal():
+    return None
+  values = reported.read("parameter_count").where(width=int(spec)).columns[PRINTED[field]]
+  return float(values[0]) if len(values) else None
+
+
+def measured(result: Result, field: str) -> np.ndarray:
+  """Returns a quantity at the end of training, [W, M]; accuracies in %."""
+  if field == "lowest_train_loss":
+    return np.asarray(result.train_loss, float).min(axis=2)
+  return at_end(result, field)
 
 
 def summarize(config: Config, result: Result) -> Summary:
@@ -39,13 +65,13 @@ def summarize(config: Config, result: Result) -> Summary:
   numbers, rows = [], []
   for i, (spec, count) in enumerate(zip(config.specs, result.num_parameters)):
     for field, (words, unit) in MEASURED.items():
-      told = reported(config, field, spec)
-      note = "" if told is None else elsewhere
+      value = told(config, field, spec)
+      note = "" if value is None else elsewhere
       name = f"{config.family} {spec}, {int(count):,} parameters: {words}"
-      numbers.append(Number(name, tuple(at_end(result, field)[i]), unit, told, note))
+      numbers.append(Number(name, tuple(measured(result, field)[i]), unit, value, note))
     rows += [
-      {"family": config.family, "model": spec, "parameters": int(count), "run": m,
-       **{field: float(at_end(result, field)[i, m]) for field in MEASURED}}
+      {"family": config.family, "model": spec, "parameters": int(count), "run": m + 1,
+       **{field: float(measured(result, field)[i, m]) for field in MEASURED}}
       for m in range(config.num_runs)
     ]  # fmt: skip
   few, many = np.argmin(result.num_parameters), np.argmax(result.num_parameters)
@@ -77,7 +103,7 @@ def summarize(config: Config, result: Result) -> Summary:
     f"{len(config.specs)} models: {spread(ranks)}; the best model of a run has {spread(best)} "
     "parameters.",
   ]
-  printed = [reported(config, "test_accuracy", spec) for spec in config.specs]
+  printed = [told(config, "test_accuracy", spec) for spec in config.specs]
   if config.dataset == "mnist" and None not in printed:
     off = np.median(tested, axis=1) - np.array(printed, float)
     findings.append(
@@ -95,58 +121,91 @@ def summarize(config: Config, result: Result) -> Summary:
 
 
 def level_off(counts: np.ndarray, values: np.ndarray) -> np.ndarray:
-  """Returns [M]: the fewest parameters with which a curve has made MOST of its improvement.
+  """Returns [M]: the log2 of the parameters with which a curve has made MOST of its improvement.
 
   `values` [W, M] is better when larger; rows in the order of growing `counts` [W]. The whole
-  improvement of a run is that from the smallest model to its best one.
+  improvement of a run is that from the smallest model to its best one; between two models it is
+  taken to be linear in the log of the number of parameters, so that curves do not tie on the grid.
   """
-  gained = values - values[0]
-  return counts[(gained >= MOST * gained.max(axis=0)).argmax(axis=0)]
+  x, gained = np.log2(counts), values - values[0]
+  found = []
+  for gain in gained.T:
+    level = MOST * gain.max()
+    i = int((gain >= level).argmax())
+    if i == 0 or gain[i] == gain[i - 1]:
+      found.append(float(x[i]))
+    else:
+      found.append(float(np.interp(level, gain[i - 1 : i + 1], x[i - 1 : i + 1])))
+  return np.array(found)
+
+
+SOONER = 0.5  # doublings of the number of parameters; a smaller distance is none; our choice
 
 
 def judge_claims(config: Config, result: Result) -> list[Claim]:
-  """Returns the report's claims, judged run by run; none for fewer than five models."""
-  if len(config.specs) < 5:  # a rank correlation of three models says nothing
+  """Returns the report's claims, each curve alone; none for fewer than five models."""
+  if len(config.specs) < 5:  # a trend over three models says nothing
     return []
   order = np.argsort(result.num_parameters)
-  counts = result.num_parameters[order]
-  fields = ("exact_train_loss", "test_loss", "exact_train_accuracy", "test_accuracy")
-  words = ("training loss", "test loss", "training accuracy", "test accuracy")
-  better = {
-    field: at_end(result, field)[order] * (-1 if field.endswith("loss") else 1) for field in fields
-  }  # [W, M], larger is better
-  ranks = {
-    field: np.array([rank_correlation(counts, run) for run in values.T])
-    for field, values in better.items()
-  }
-  lowest = np.min(list(ranks.values()), axis=0)
-  levels = {field: level_off(counts, values) for field, values in better.items()}
-  sooner = np.all(
-    [levels[f"test_{kind}"] < levels[f"exact_train_{kind}"] for kind in ("loss", "accuracy")],
-    axis=0,
-  )
-  letter = config.report[0].upper()
-  return [
-    claim(
-      f"{letter}-1.3.2a",
-      TOPIC.claims[f"{letter}-1.3.2a"].format(ranked=RANKED),
-      lowest >= RANKED - 1e-9,
-      "Rank correlations (Spearman) with falling loss and rising accuracy: "
-      + "; ".join(f"{word} {spread(ranks[field])}" for word, field in zip(words, fields))
-      + ".",
-      **{f"rank_{field}": values.tolist() for field, values in ranks.items()},
-    ),
-    claim(
-      f"{letter}-1.3.2b",
-      TOPIC.claims[f"{letter}-1.3.2b"].format(most=100 * MOST),
-      sooner,
-      f"Parameters for {100 * MOST:g} % of the improvement: "
-      + "; ".join(
-        f"{word} {np.median(levels[field]):,.0f} "
-        f"({levels[field].min():,} to {levels[field].max():,})"
-        for word, field in zip(words, fields)
-      )
-      + ".",
-      **{f"parameters_{field}": values.tolist() for field, values in levels.items()},
-    ),
+  counts, letter = result.num_parameters[order], config.report[0].upper()
+  values = {field: at_end(result, field)[order] for field in FIELDS}  # [W, M]
+  better = {field: -v if field.endswith("loss") else v for field, v in values.items()}
+  claims = [
+    trend(result, f"{letter}-1.3.2a.{i}", counts, field, values[field])
+    for i, field in enumerate(FIELDS, 1)
   ]
+  for i, kind in enumerate(("loss", "accuracy"), 1):
+    train, test = (level_off(counts, better[f"{s}_{kind}"]) for s in ("exact_train", "test"))
+    evidence = (
+      f"Parameters for {100 * MOST:g} % of the improvement: training {kind} {spread(2**train)}, "
+      f"test {kind} {spread(2**test)}."
+    )
+    id = f"{letter}-1.3.2b.{i}"
+    text = TOPIC.claims["1.3.2b"].format(kind=kind, most=100 * MOST)
+    claims.append(compared(id, text, train - test, evidence, region=SOONER, unit="doublings"))
+  gap = values["test_loss"] - values["exact_train_loss"]
+  said = f"Gap of the smallest model {spread(gap[0])}, of the largest {spread(gap[-1])} nats."
+  # A gap may be of either sign, so its slope is not on a log scale.
+  slopes = statistics.slopes(np.log2(counts), gap.T)
+  claims.append(
+    compared(f"{letter}-1.3.2c", TOPIC.claims["1.3.2c"], slopes, said, region=GAP_REGION,
+             unit="nats per doubling of the parameters")
+  )  # fmt: skip
+  if letter == "S":
+    claims.append(saturates(result, counts, values["test_accuracy"]))
+  return claims
+
+
+GAP_REGION = 0.001  # nats per doubling; ours: a hundredth of the losses that the reports print
+
+
+def trend(result: Result, id: str, counts: np.ndarray, field: str, values: np.ndarray) -> Claim:
+  """Returns the claim that more parameters give a lower loss, or a higher accuracy."""
+  x, loss = np.log2(counts), field.endswith("loss")
+  effects = -statistics.slopes(x, np.log(values.T)) if loss else statistics.slopes(x, values.T)
+  ranks = statistics.rank_correlations(x, values.T) * (-1 if loss else 1)
+  span = float(np.ptp(x))
+  num_test = int(result.num_test[0])
+  whole = statistics.LOSS_REGION if loss else statistics.accuracy_region(values, num_test)
+  monotone = int(statistics.at_least(ranks, RANKED).sum())
+  evidence = (
+    f"From the smallest to the largest model {spread(values[0], 4)} to {spread(values[-1], 4)}; "
+    f"rank correlation with the claimed order {spread(ranks)}, at least {RANKED:g} in {monotone} "
+    f"of {len(ranks)} runs."
+  )
+  text = TOPIC.claims["1.3.2a"].format(what=("lower " if loss else "higher ") + FIELDS[field])
+  unit = "log ratio per doubling" if loss else "points per doubling"
+  return compared(id, text, effects, evidence, region=whole / span, unit=unit,
+                  rank_correlations=ranks.tolist())  # fmt: skip
+
+
+def saturates(result: Result, counts: np.ndarray, accuracy: np.ndarray) -> Claim:
+  """Returns the claim that the test accuracy gains less per doubling among the larger models."""
+  x, half = np.log2(counts), len(counts) // 2
+  small = statistics.slopes(x[: half + 1], accuracy[: half + 1].T)
+  large = statistics.slopes(x[half:], accuracy[half:].T)
+  region = statistics.accuracy_region(accuracy, int(result.num_test[0])) / float(np.ptp(x))
+  evidence = f"Points per doubling: {spread(small)} up to {counts[half]:,}, {spread(large)} beyond."
+  id = "S-1.3.2d"
+  return compared(id, TOPIC.claims[id], small - large, evidence, region=region,
+                  unit="points per doubling")  # fmt: skip

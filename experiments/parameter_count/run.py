@@ -50,6 +50,8 @@ class Result(NamedTuple):
   test_accuracy: np.ndarray  # [W, M, E] exact, after the epoch
   exact_train_loss: np.ndarray  # [W, M] after the last epoch
   exact_train_accuracy: np.ndarray  # [W, M] after the last epoch
+  minibatch_loss: np.ndarray  # [W, M, E] of the last minibatch of the epoch, before its update
+  num_test: np.ndarray  # [W] int, test examples
 
 
 def make_model(config: Config, spec: str, images: data.ImageData) -> nn.Module:
@@ -74,5 +76,6 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     batch_size=config.batch_size,
     num_epochs=config.num_epochs,
     split_batches=config.split_batches,
+    minibatch=training.LAST,
   )
   return Result(**found)

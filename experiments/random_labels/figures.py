@@ -1,33 +1,39 @@
 """The figures."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure
 
-from hw1_jax.report import figures
+from hw1_jax.report import figures, reported
 
-from .findings import TOPIC
-from .run import Config, Result
+from .run import MINIBATCH, Config, Result
 
 
 def draw(config: Config, result: Result) -> dict[str, Figure]:
   """Returns training and test loss, and training and test accuracy, over the epochs."""
   drawn = {}
   epochs = np.arange(1, config.num_epochs + 1)
-  told = TOPIC.reported.get(config.report, {})
   elsewhere = "reported" if config.dataset == "mnist" else "reported on MNIST"
   title = f"{config.dataset}, {100 * config.fraction:g} % of the training labels at random"
   sets = (("train", "training, random labels"), ("test", "test, true labels"))
 
-  figure, (ax,) = figures.canvas()
-  for i, (name, words) in enumerate(sets):
-    figures.curves(ax, epochs, getattr(result, f"{name}_loss"), words, i)
-  for i, (name, words) in enumerate(sets):  # after the curves: the second column of the legend
-    if f"{name}_loss" in told:
-      label = f"{words.split(',')[0]}: {elsewhere}, at the end"
-      figures.reported_line(ax, told[f"{name}_loss"], label, i)
+  figure, (ax, right) = figures.canvas(2, width=5.2)
+  figures.curves(ax, epochs, result.train_loss, "training, running mean", 0)
+  figures.curves(ax, epochs, result.minibatch_loss, f"training, minibatch {MINIBATCH} or last", 2)
+  figures.curves(right, epochs, result.test_loss, "test, true labels", 1)
+  if config.report == "long":
+    printed = reported.read("random_labels").columns
+    look: dict[str, Any] = {"color": figures.REPORTED, "linewidth": 0.8, "alpha": 0.8}
+    ax.plot(printed["epoch"], printed["minibatch_501_loss"], label=f"{elsewhere}: minibatch 501",
+            **look)  # fmt: skip
+    right.plot(printed["epoch"], printed["test_loss"], linestyle="--",
+               label=f"{elsewhere}: test loss", **look)  # fmt: skip
   classes = int(result.num_classes)
-  ax.axhline(np.log(classes), color="black", linewidth=0.8, label=f"guessing: ln {classes}")
-  figures.label(ax, "epoch", "cross-entropy (nats)", title, yscale="log")
+  for panel in (ax, right):
+    panel.axhline(np.log(classes), color="black", linewidth=0.8, label=f"guessing: ln {classes}")
+  figures.label(ax, "epoch", "training loss (nats)", title, yscale="log")
+  figures.label(right, "epoch", "test loss (nats)")  # linear: its rise is the finding
   drawn["loss"] = figures.legend(figure, columns=3)
 
   figure, (ax,) = figures.canvas()

@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from hw1_jax import statistics
+from hw1_jax.report import reported
 from hw1_jax.report.assignment import topic_of
-from hw1_jax.summary import Claim, Number, Summary, claim, rank_correlation, spread
+from hw1_jax.summary import Claim, Number, Summary, compared, rank_correlation, spread
 
-from .run import Config, Result
+from .run import MINIBATCH, Config, Result
 
 TOPIC = topic_of("random_labels")
 
@@ -26,16 +28,29 @@ def percent(values: np.ndarray) -> str:
   return spread(100 * np.asarray(values, float), 4)
 
 
-def summarize(config: Config, result: Result) -> Summary:
-  """Returns losses and accuracies at the end beside the reported ones, and the claims."""
-  told = TOPIC.reported.get(config.report, {})
+def last_reported(config: Config) -> dict[str, float]:
+  """Returns what the long report's script printed after its 1000th epoch; {} for the short one."""
+  if config.report != "long":
+    return {}
+  return {
+    name: float(column[-1]) for name, column in reported.read("random_labels").columns.items()
+  }
+
+
+def numbers_of(config: Config, result: Result) -> list[Number]:
+  """Returns losses and accuracies at the end beside the reported ones of the same quantity."""
+  told = last_reported(config)
   note = "" if config.dataset == "mnist" or not told else "reported on MNIST"
   numbers = [
     Number("parameters", (int(result.num_parameters),)),
     Number("labels that agree with the true ones", tuple(100 * result.agreement), "%"),
     Number(
       "training loss on the random labels, running mean of the last epoch",
-      tuple(result.train_loss[:, -1]), "nats", told.get("train_loss"), note,
+      tuple(result.train_loss[:, -1]), "nats",
+    ),
+    Number(
+      f"training loss of minibatch {MINIBATCH} of the last epoch (of the last one if fewer)",
+      tuple(result.minibatch_loss[:, -1]), "nats", told.get("minibatch_501_loss"), note,
     ),
     Number("training loss on the random labels, exact", tuple(result.exact_train_loss), "nats"),
     Number(
@@ -43,7 +58,8 @@ def summarize(config: Config, result: Result) -> Summary:
       tuple(100.0 * result.exact_train_accuracy), "%",
     ),
     Number("test loss", tuple(result.test_loss[:, -1]), "nats", told.get("test_loss"), note),
-    Number("test accuracy", tuple(100.0 * result.test_accuracy[:, -1]), "%"),
+    Number("test accuracy", tuple(100.0 * result.test_accuracy[:, -1]), "%",
+           told.get("test_accuracy"), note),
   ]  # fmt: skip
   for level in LEVELS:
     epochs = epochs_to(result, level)
@@ -55,6 +71,11 @@ def summarize(config: Config, result: Result) -> Summary:
         note=f"reached by {int(np.isfinite(epochs).sum())} of {len(epochs)} runs",
       )
     )
+  return numbers
+
+
+def summarize(config: Config, result: Result) -> Summary:
+  """Returns our numbers, what they say, and the claims."""
   after = f"after epoch {config.num_epochs} on {config.dataset}"
   loss = (
     f"{after} the training loss is {spread(result.exact_train_loss)} on the random labels, "
@@ -72,18 +93,19 @@ def summarize(config: Config, result: Result) -> Summary:
     length_of(config, result) + ".",
   )
   captions = {
-    "loss": f"Training and test loss, median and range over runs; {loss}.",
+    "loss": "Left: training loss, running mean and one minibatch; right: test loss; median and "
+    f"range over runs; {loss}.",
     "accuracy": f"Training and test accuracy, median and range over runs; {accuracy}.",
   }
   shown = np.unique(np.geomspace(1, config.num_epochs, 20).round().astype(int))
   rows = [
-    {"run": m, "epoch": int(e), **{field: float(getattr(result, field)[m, e - 1])
+    {"run": m + 1, "epoch": int(e), **{field: float(getattr(result, field)[m, e - 1])
                                    for field in Result._fields[3:7]}}
     for m in range(config.num_runs)
     for e in shown
   ]  # fmt: skip
   claims = tuple(judge_claims(config, result))
-  return Summary(tuple(numbers), claims, findings, captions, {"epochs": rows})
+  return Summary(tuple(numbers_of(config, result)), claims, findings, captions, {"epochs": rows})
 
 
 def length_of(config: Config, result: Result) -> str:
@@ -93,41 +115,44 @@ def length_of(config: Config, result: Result) -> str:
   before = result.train_loss[:, max(config.num_epochs - 1 - tenth, 0)]
   fall = 100 * (1 - result.train_loss[:, -1] / before)
   return (
-    f"These are {steps:,} steps at batch size {config.batch_size}, our choice because neither "
-    f"report states one; in the last {tenth} epochs the training loss fell by {spread(fall)} %"
+    f"These are {steps:,} steps at batch size {config.batch_size}; in the last {tenth} epochs the "
+    f"training loss fell by {spread(fall)} %"
   )
 
 
 def judge_claims(config: Config, result: Result) -> list[Claim]:
-  """Returns the long report's claims, judged run by run; none unless all labels are random."""
+  """Returns the long report's claims, each part alone; none unless all labels are random."""
   if config.report != "long" or config.fraction < 1:
     return []
-  half, final = epochs_to(result, 0.5), result.exact_train_accuracy
+  fitted, half = 100.0 * np.asarray(result.exact_train_accuracy, float), epochs_to(result, 0.5)
+  never = int(np.isinf(half).sum())
+  bounded = np.where(np.isinf(half), config.num_epochs, half)  # a lower bound, which suffices
   correlation = np.array(
     [rank_correlation(train, test) for train, test in zip(result.train_loss, result.test_loss)]
   )
+  both = {"train": result.train_loss, "test": result.test_loss}
+  loss = {name: np.log(values[:, -1] / values[:, 0]) for name, values in both.items()}
+  reached = "; ".join(
+    f"{100 * level:g} % in {np.isfinite(epochs).sum()} of {len(epochs)} runs, by epoch "
+    f"{spread(epochs)}"
+    for level, epochs in ((level, epochs_to(result, level)) for level in LEVELS)
+  )
   first, last = result.test_loss[:, 0], result.test_loss[:, -1]
+  parts = [
+    ("L-1.3.1a.1", fitted - 100 * FITTED, "points", 0.0,
+     f"Fitted at the end: {percent(result.exact_train_accuracy)} %. {length_of(config, result)}."),
+    ("L-1.3.1a.2", np.log(bounded / HALF_EPOCHS), "log ratio of epochs", 0.0,
+     f"{reached}. {never} runs never fitted half; their length counts."),
+    ("L-1.3.1b.1", -loss["train"], "log ratio", statistics.LOSS_REGION,
+     f"Running training loss {spread(result.train_loss[:, 0])} in epoch 1, "
+     f"{spread(result.train_loss[:, -1])} in the last one."),
+    ("L-1.3.1b.2", loss["test"], "log ratio", statistics.LOSS_REGION,
+     f"Test loss {spread(first)} after epoch 1, {spread(last)} at the end."),
+    ("L-1.3.1b.3", FALLING - correlation, "of a rank correlation", 0.0,
+     f"Rank correlation of the two losses over the epochs: {spread(correlation)}."),
+  ]  # fmt: skip
+  words = {"fitted": 100 * FITTED, "half_epochs": HALF_EPOCHS, "falling": FALLING}
   return [
-    claim(
-      "L-1.3.1a",
-      TOPIC.claims["L-1.3.1a"].format(fitted=100 * FITTED, half_epochs=HALF_EPOCHS),
-      (final >= FITTED) & (half > HALF_EPOCHS),
-      f"Fitted at the end: {percent(final)} %. "
-      + "; ".join(
-        f"{100 * level:g} % in {np.isfinite(epochs).sum()} of {len(epochs)} runs, by epoch "
-        f"{spread(epochs)}"
-        for level, epochs in ((level, epochs_to(result, level)) for level in LEVELS)
-      )
-      + f". {length_of(config, result)}.",
-      fitted=final.tolist(),
-      half_epochs=half.tolist(),
-    ),
-    claim(
-      "L-1.3.1b",
-      TOPIC.claims["L-1.3.1b"].format(falling=FALLING),
-      (correlation < FALLING) & (last > first),
-      f"Rank correlation (Spearman): {spread(correlation)}. Test loss after epoch 1: "
-      f"{spread(first)}; at the end: {spread(last)}.",
-      correlation=correlation.tolist(),
-    ),
+    compared(id, TOPIC.claims[id].format(**words), effects, said, region=region, unit=unit)
+    for id, effects, unit, region, said in parts
   ]

@@ -1,11 +1,12 @@
 """The figures."""
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hw1_jax.report import figures
 
-from .findings import DEFINITIONS, comparisons, reported
+from .findings import DEFINITIONS, comparisons, told
 from .run import Config, Result
 
 
@@ -15,7 +16,7 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   sizes = result.batch_sizes[order]
   compared = comparisons(config, result)
 
-  sensitivity, axes = figures.canvas(3, width=4.2)
+  sensitivity, axes = figures.canvas(len(DEFINITIONS), width=3.7)
   for ax, (key, (short, text, unit)) in zip(axes, DEFINITIONS.items()):
     for i, (name, values) in enumerate(compared):
       figures.curves(ax, sizes, values[key][:, order], name, i, points=True)
@@ -32,13 +33,14 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
         figures.curves(ax, sizes, scale * values[f"{kind}_{quantity}"][:, order],
                        f"{name}: {'training' if kind == 'train' else 'test'} set", 2 * i + j,
                        points=True)  # fmt: skip
-    for size, told in reported(config).items():
-      if size in sizes:
-        figures.reported(ax, size, told[f"test_{quantity}"], "reported: test set")
+    printed = {size: value for size in sizes
+               if (value := told(config, int(size), f"test_{quantity}")) is not None}  # fmt: skip
+    if printed:
+      figures.reported(ax, list(printed), list(printed.values()), "reported: test set")
     figures.label(ax, "batch size", unit, quantity)
 
   against, axes = figures.canvas(2, width=5.0)
-  for ax, key in zip(axes, DEFINITIONS):
+  for ax, key in zip(axes, ("jacobian", "loss_gradient")):
     short, text, unit = DEFINITIONS[key]
     for i, (name, values) in enumerate(compared):
       for b, place in enumerate(order):
@@ -49,7 +51,40 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   for ax in (*sensitivity.axes, *performance.axes):
     ax.set_xticks(sizes)
   return {
+    "both": draw_both(config, result),
     "sensitivity": figures.legend(sensitivity),
     "performance": figures.legend(performance),
     "loss_and_sensitivity": figures.legend(against, columns=4),
   }
+
+
+def draw_both(config: Config, result: Result) -> Figure:
+  """Returns loss and error with sensitivity (c) on a second axis, the report's two figures."""
+  order = np.argsort(result.batch_sizes)
+  sizes, values = result.batch_sizes[order], result.equal_epochs
+  figure, axes = figures.canvas(2, width=5.4)
+  for ax, quantity, unit in zip(axes, ("loss", "accuracy"), ("loss (nats)", "error (%)")):
+    shown = [("run_train_loss", "training, running over all epochs")] if quantity == "loss" else []
+    for i, (field, words) in enumerate([*shown, (f"test_{quantity}", "test")]):
+      curve, theirs = values[field][:, order], [told(config, int(s), field) for s in sizes]
+      if quantity == "accuracy":
+        curve, theirs = 100 - 100 * curve, [None if v is None else 100 - v for v in theirs]
+      index = 1 if words == "test" else i
+      figures.curves(ax, sizes, curve, words, index, points=True)
+      draw_reported(ax, sizes, theirs, index)
+    right = ax.twinx()
+    figures.curves(right, sizes, values["tensor_norm"][:, order], "sensitivity (c)", 2, points=True)
+    draw_reported(right, sizes, [told(config, int(s), "tensor_norm") for s in sizes], 2)
+    right.set_ylabel("sensitivity (c), nats per unit of θ", color=figures.COLORS[2])
+    right.spines["top"].set_visible(False)
+    figures.label(ax, "batch size", unit)
+    ax.set_xticks(sizes)
+  return figures.legend(figure, columns=4)
+
+
+def draw_reported(ax: Axes, sizes: np.ndarray, values: list[float | None], index: int) -> None:
+  """Draws the report's values where it has some, in the colour of the quantity."""
+  known = [(size, value) for size, value in zip(sizes, values) if value is not None]
+  if known:
+    label = ("reported: training", "reported: test", "reported: (c)")[index]
+    figures.reported(ax, [size for size, _ in known], [value for _, value in known], label, index)

@@ -1,10 +1,12 @@
 """Our numbers beside the reported ones, the judged claims, the sentences."""
 
 import numpy as np
-from scipy import stats
 
+from hw1_jax import statistics
+from hw1_jax.report import reported
 from hw1_jax.report.assignment import topic_of
-from hw1_jax.summary import Claim, Number, Summary, claim, judge, spread
+from hw1_jax.statistics import rank_correlations
+from hw1_jax.summary import Claim, Number, Summary, compared, spread
 
 from .run import Config, Result
 
@@ -13,27 +15,26 @@ TOPIC = topic_of("sensitivity")
 DEFINITIONS = {  # name in Result -> (short, what it is, unit)
   "jacobian": ("(a)", "‖∂ softmax f(x) / ∂x‖, test set", "per unit of x"),
   "loss_gradient": ("(b)", "‖∂ loss / ∂x‖, test set", "nats per unit of x"),
-  "gradient_norm": ("(c)", "‖∂ minibatch loss / ∂θ‖, mean over steps", "nats per unit of θ"),
+  "tensor_norm": ("(c)", "‖∂ minibatch loss / ∂θᵢ‖, mean over tensors and steps",
+                  "nats per unit of θ"),
+  "gradient_norm": ("(d)", "‖∂ minibatch loss / ∂θ‖, global, mean over steps",
+                    "nats per unit of θ"),
+}  # fmt: skip
+# Our quantity -> words, unit, and the report's column that is the same quantity.
+PRINTED = {
+  "test_accuracy": ("test accuracy", "%", "test_accuracy"),
+  "test_loss": ("test loss", "nats", "test_loss"),
+  "run_train_loss": ("training loss, running mean over all epochs", "nats", "run_mean_train_loss"),
+  "tensor_norm": ("sensitivity (c)", "nats per unit of θ", "mean_tensor_norm"),
 }
 
 
-def reported(config: Config) -> dict[int, dict[str, float]]:
-  """Returns batch size -> quantity -> the value that the report prints after equal epochs."""
-  table = TOPIC.reported.get(config.report, {})
-  return {
-    size: {name: table[name][b] for name in ("test_accuracy", "test_loss")}
-    for b, size in enumerate(table.get("batch_size", ()))
-  }
-
-
-def rank_correlation(x: np.ndarray, values: np.ndarray) -> np.ndarray:
-  """Returns Spearman's coefficient between x [B] and each row of values [M, B]; 0 for constants."""
-  ranks = stats.rankdata(x)
-  ranks = ranks - ranks.mean()
-  others = stats.rankdata(values, axis=1)
-  others = others - others.mean(axis=1, keepdims=True)
-  norms = np.linalg.norm(ranks) * np.linalg.norm(others, axis=1)
-  return np.divide(others @ ranks, norms, out=np.zeros(len(values)), where=norms > 0)
+def told(config: Config, size: int, field: str) -> float | None:
+  """Returns what the report prints or draws of the same quantity at a batch size, or None."""
+  if config.report != "long" or field not in PRINTED:
+    return None
+  values = reported.read("sensitivity").where(batch_size=size).columns[PRINTED[field][2]]
+  return float(values[0]) if len(values) else None
 
 
 def at_equal_loss(result: Result, key: str) -> np.ndarray:
@@ -52,7 +53,7 @@ def at_equal_loss(result: Result, key: str) -> np.ndarray:
   return np.where(inside, value[0] + share * (value[1] - value[0]), np.nan)
 
 
-MONOTONE = 0.9  # of a rank correlation; our choice: five values with one swap of neighbours
+MONOTONE = 0.9  # a run is called monotone from here on; our choice: five values with one swap
 
 
 def comparisons(config: Config, result: Result) -> list[tuple[str, dict[str, np.ndarray]]]:
@@ -70,16 +71,16 @@ def summarize(config: Config, result: Result) -> Summary:
   for name, values in comparisons(config, result):
     at_epochs = values is result.equal_epochs
     for b, size in enumerate(sizes):
-      told = reported(config).get(int(size), {}) if at_epochs else {}
       where = f"{name}, batch {size}"
-      accuracy, loss = 100 * values["test_accuracy"][:, b], values["test_loss"][:, b]
-      numbers += [
-        Number(f"{where}: test accuracy", tuple(accuracy), "%", told.get("test_accuracy")),
-        Number(f"{where}: test loss", tuple(loss), "nats", told.get("test_loss")),
-      ]
+      for field, (words, unit, _) in PRINTED.items():
+        ours = values[field][:, b] * (100 if field == "test_accuracy" else 1)
+        theirs = told(config, int(size), field) if at_epochs else None
+        note = "" if theirs is None or config.dataset == "mnist" else "reported on MNIST"
+        numbers.append(Number(f"{where}: {words}", tuple(ours), unit, theirs, note))
       numbers += [
         Number(f"{where}: sensitivity {short}", tuple(values[key][:, b]), unit)
         for key, (short, _, unit) in DEFINITIONS.items()
+        if key not in PRINTED
       ]
       steps = int((result.epoch_steps if at_epochs else result.steps)[b])
       rows += [
@@ -102,7 +103,7 @@ def summarize(config: Config, result: Result) -> Summary:
 
   def slopes(key: str) -> str:
     return ", ".join(
-      f"{spread(rank_correlation(sizes, values[key]))} at {name}"
+      f"{spread(rank_correlations(sizes, values[key]))} at {name}"
       for name, values in comparisons(config, result)
     )
 
@@ -112,13 +113,16 @@ def summarize(config: Config, result: Result) -> Summary:
     + "."
   )
   pooled = [
-    np.concatenate([values[key].ravel() for _, values in comparisons(config, result)])
+    np.concatenate([result.equal_epochs[key].ravel(), *(
+      [result.equal_steps[key][:, ~same_training(config, result)].ravel()]
+      if result.equal_steps else []
+    )])
     for key in ("train_loss", "jacobian")
-  ]
-  with_loss = rank_correlation(pooled[0], pooled[1][None])[0]
+  ]  # fmt: skip
+  with_loss = rank_correlations(pooled[0], pooled[1][None])[0]
   findings.append(
-    f"Over all {len(pooled[0])} trainings the rank correlation of sensitivity (a) with the "
-    f"training loss is {with_loss:.2f}"
+    f"Over all {len(pooled[0])} different trainings the rank correlation of sensitivity (a) with "
+    f"the training loss is {with_loss:.2f}"
     + (
       ", whatever the batch size: a comparison at equal length compares different losses."
       if with_loss >= MONOTONE
@@ -138,7 +142,9 @@ def summarize(config: Config, result: Result) -> Summary:
         + "."
       )
   captions = {
-    "sensitivity": "Three definitions of sensitivity against the batch size. Rank correlation with "
+    "both": "Loss, error and sensitivity (c) against the batch size, as the report draws them: "
+    "training values are running means over all epochs.",
+    "sensitivity": "Four definitions of sensitivity against the batch size. Rank correlation with "
     "it: " + "; ".join(f"{d[0]} {slopes(key)}" for key, d in DEFINITIONS.items()) + ".",
     "performance": f"Loss and accuracy against the batch size. {findings[0]}",
     "loss_and_sensitivity": "Sensitivity (a) and (b) against the training loss, a point a training "
@@ -148,44 +154,55 @@ def summarize(config: Config, result: Result) -> Summary:
   return Summary(tuple(numbers), claims, tuple(findings), captions, {"batch_sizes": rows})
 
 
+def same_training(config: Config, result: Result) -> np.ndarray:
+  """Returns where the training for equal steps is the one for equal epochs, bool [B]."""
+  return np.asarray(result.steps == result.epoch_steps)
+
+
 def judge_claims(config: Config, result: Result) -> list[Claim]:
-  """Returns the report's claims; that on sensitivity by the assignment's definition and by (c)."""
+  """Returns the report's claims at equal epochs, each quantity alone."""
   if config.report != "long" or len(result.batch_sizes) < 3:
     return []
-
-  def trend(values: dict[str, np.ndarray], key: str) -> np.ndarray:
-    return rank_correlation(result.batch_sizes, values[key])
-
-  def told(key: str) -> str:
-    return ", ".join(
-      f"{name} {spread(trend(values, key))}" for name, values in comparisons(config, result)
-    )
-
-  epochs = result.equal_epochs
-  claims = [
-    claim(
-      "L-1.3.4a",
-      TOPIC.claims["L-1.3.4a"].format(monotone=MONOTONE),
-      (trend(epochs, "test_loss") >= MONOTONE) & (trend(epochs, "test_accuracy") <= -MONOTONE),
-      f"Rank correlations: test loss {told('test_loss')}; test accuracy {told('test_accuracy')}.",
+  return [
+    trend(result, id, field, sign)
+    for id, field, sign in (
+      ("L-1.3.4a.1", "train_loss", 1),
+      ("L-1.3.4a.2", "train_accuracy", -1),
+      ("L-1.3.4a.3", "test_loss", 1),
+      ("L-1.3.4a.4", "test_accuracy", -1),
+      ("L-1.3.4b", "jacobian", -1),
+      ("L-1.3.4b, notebook", "tensor_norm", -1),
     )
   ]
-  verdicts = {key: trend(epochs, key) <= -MONOTONE for key in DEFINITIONS}
-  others = "; ".join(
-    f"by {DEFINITIONS[key][0]} {told(key)}: {judge(verdicts[key])}"
-    for key in ("loss_gradient", "gradient_norm")
+
+
+def trend(result: Result, id: str, field: str, sign: int) -> Claim:
+  """Returns the claim that a quantity rises (`sign` 1) or falls (-1) with the batch size.
+
+  Judged by each run's least-squares slope against the log of the batch size: of accuracies in
+  points, of everything else on a log scale.
+  """
+  x, values = np.log2(result.batch_sizes), result.equal_epochs[field].astype(float)
+  accuracy = field.endswith("accuracy")
+  y = 100 * values if accuracy else np.log(values)
+  ranks = sign * rank_correlations(x, values)
+  monotone = int(statistics.at_least(ranks, MONOTONE).sum())
+  whole = statistics.LOSS_REGION
+  if accuracy:
+    whole = statistics.accuracy_region(y, int(result.num_test))
+  first, last = np.argmin(x), np.argmax(x)
+  shown = (100 if accuracy else 1) * values
+  evidence = (
+    f"At batch {result.batch_sizes[first]} {spread(shown[:, first], 4)}, at batch "
+    f"{result.batch_sizes[last]} {spread(shown[:, last], 4)}; rank correlation in the claimed "
+    f"direction {spread(ranks)}, at least {MONOTONE:g} in {monotone} of {len(ranks)} runs."
   )
-  for id, key, beside in (
-    ("L-1.3.4b", "jacobian", f" For comparison {others}."),
-    ("L-1.3.4b, notebook", "gradient_norm",
-     f" Over the last epoch's steps alone: {told('last_gradient_norm')}."),
-  ):  # fmt: skip
-    claims.append(
-      claim(
-        id,
-        TOPIC.claims[id].format(monotone=MONOTONE),
-        verdicts[key],
-        f"Rank correlations: {told(key)}.{beside}",
-      )
-    )
-  return claims
+  return compared(
+    id,
+    TOPIC.claims[id],
+    sign * statistics.slopes(x, y),
+    evidence,
+    region=whole / float(np.ptp(x)),
+    unit="points per doubling" if accuracy else "log ratio per doubling",
+    rank_correlations=ranks.tolist(),
+  )

@@ -39,14 +39,16 @@ class Result(NamedTuple):
   """M runs, B batch sizes. Losses in nats, accuracies in [0, 1]; pixels of x are in [0, 1].
 
   Each dict has `PERFORMANCE` (after training, exact means over the whole sets), "jacobian" and
-  "loss_gradient" (means over the test set), "gradient_norm" (mean over all steps) and
-  "last_gradient_norm" (over the last epoch's), [M, B] float32.
+  "loss_gradient" (means over the test set), "gradient_norm" (global, mean over all steps),
+  "last_gradient_norm" (over the last epoch's), "tensor_norm" (mean over the parameter tensors of
+  each one's norm, over all steps) and "run_train_loss" (running mean over all epochs), [M, B].
   """
 
   batch_sizes: np.ndarray  # [B] int
   equal_epochs: dict[str, np.ndarray]  # after num_epochs epochs
   epoch_steps: np.ndarray  # [B] int, the steps that these are
   steps: np.ndarray  # [B] int, steps of `equal_steps`; 0 without --num_steps
+  num_test: np.ndarray  # [] int, test examples
   equal_steps: dict[str, np.ndarray] = {}  # absent without --num_steps  # noqa: RUF012
 
 
@@ -93,6 +95,8 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
       **measure(*test_set, trained.params),
       "gradient_norm": norms.mean(axis=1),
       "last_gradient_norm": norms[:, -1],
+      "tensor_norm": trained.history["tensor_norm"].mean(axis=1),
+      "run_train_loss": trained.history["train_loss"].mean(axis=1),
     }
     return {key: np.asarray(value) for key, value in measured.items()}
 
@@ -116,5 +120,6 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     stack(by_epochs),
     config.num_epochs * -(-total // sizes),
     np.array(steps or [0] * len(sizes)),
+    np.asarray(len(images.test_labels)),
     stack(by_steps) if by_steps else {},
   )

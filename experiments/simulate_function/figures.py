@@ -3,10 +3,10 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from hw1_jax import data
-from hw1_jax.report import figures
+from hw1_jax import data, survival
+from hw1_jax.report import figures, reported
 
-from .findings import reported
+from .findings import told
 from .run import Config, Result
 
 
@@ -22,22 +22,56 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
     figures.label(ax, "x", "y", f"target: {title}")
     drawn[f"target_{file}"] = figure
 
-    figure, (ax,) = figures.canvas()
-    for i, name in enumerate(names):
+    figure, axes = figures.canvas(len(names), width=3.4, height=3.4)
+    curve = reported.read("simulate_function_curves").where(target=target)
+    for i, (ax, name) in enumerate(zip(axes, names)):
       loss = result.loss[f"{target}/model_{i + 1}"]
-      figures.curves(ax, np.arange(1, loss.shape[1] + 1), loss, name, i, log=True)
-      told = reported(config, target, i)[0]
-      if isinstance(told, int):
-        ax.axvline(told, color=figures.COLORS[i], linestyle=(0, (1, 2)), linewidth=1.2,
-                   label=f"model {i + 1}: reported epoch of convergence")  # fmt: skip
-    ax.axhline(config.loss_below, color=figures.REPORTED, linewidth=0.8, label="stop rule")
-    figures.label(ax, "epoch", "training loss (MSE)", title, xscale="log", yscale="log")
-    drawn[f"loss_{file}"] = figures.legend(figure, columns=2)
+      keep = figures.thin(loss.shape[1], log=True)
+      for m, run in enumerate(loss):  # NaN from its end on: a line stops where the run did
+        ax.plot(keep + 1, run[keep], color=figures.COLORS[i], linewidth=0.5, alpha=0.5,
+                rasterized=True, label=f"model {i + 1}: runs" if m == 0 else None)  # fmt: skip
+      if config.report == "long":
+        own = curve.where(model=i + 1).columns
+        figures.reported(ax, own["epoch"], own["loss"], "reported, read from figure")
+      ax.axhline(config.loss_below, color=figures.REPORTED, linewidth=0.8, label="stop rule")
+      figures.label(ax, "epoch", "training loss (MSE)", name, xscale="log", yscale="log")
+    lowest, highest = zip(*(ax.get_ylim() for ax in axes))
+    for ax in axes:
+      ax.set_ylim(min(lowest), max(highest))
+    drawn[f"loss_{file}"] = figures.legend(figure, columns=4)
+    drawn[f"convergence_{file}"] = draw_convergence(config, result, target, title)
 
     figure, (ax,) = figures.canvas()
     ax.plot(result.x, truth, color="black", linewidth=2.6, alpha=0.35, label="target")
     for i, name in enumerate(names):
-      figures.curves(ax, result.x, result.prediction[f"{target}/model_{i + 1}"], name, i)
+      runs = result.prediction[f"{target}/model_{i + 1}"]
+      faint = max(0.1, min(0.6, 4 / len(runs)))
+      ax.plot(result.x, runs.T, color=figures.COLORS[i], linewidth=0.4, alpha=faint,
+              rasterized=True)  # fmt: skip
+      ax.plot(result.x, np.median(runs, axis=0), label=f"{name}, median", linewidth=1.6,
+              **figures.style(i))  # fmt: skip
     figures.label(ax, "x", "y", f"{title}: predictions")
     drawn[f"prediction_{file}"] = figures.legend(figure, columns=2)
   return drawn
+
+
+def draw_convergence(config: Config, result: Result, target: str, title: str) -> Figure:
+  """Returns the share of runs that have not yet converged, over the epochs."""
+  figure, (ax,) = figures.canvas()
+  for i, name in enumerate(figures.model_names(config.widths)):
+    key = f"{target}/model_{i + 1}"
+    curve = survival.kaplan_meier(result.stop_epoch[key], result.converged[key])
+    x = np.array([1, *curve.times, config.num_epochs])
+
+    def steps(values: np.ndarray) -> np.ndarray:
+      return np.array([1, *values, values[-1] if len(values) else 1])
+
+    ax.step(x, steps(curve.survival), where="post", label=name, linewidth=1.6, **figures.style(i))
+    ax.fill_between(x, steps(curve.low), steps(curve.high), step="post", alpha=0.14, linewidth=0,
+                    color=figures.COLORS[i])  # fmt: skip
+    epoch = told(config, target, i)[0]
+    if isinstance(epoch, int):
+      figures.reported(ax, epoch, 0.5, f"model {i + 1}: reported epoch", i)
+  ax.set_ylim(-0.03, 1.03)
+  figures.label(ax, "epoch", "share of runs not yet converged", title, xscale="log")
+  return figures.legend(figure, columns=2)

@@ -4,24 +4,29 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hw1_jax import data
-from hw1_jax.report import figures
+from hw1_jax import data, survival
+from hw1_jax.report import figures, reported
 from hw1_jax.report.assignment import topic_of
-from hw1_jax.summary import Claim, Number, Summary, claim, show, spread
+from hw1_jax.summary import Claim, Number, Summary, claim, compared, show, spread
 
 from .run import Config, Result
 
 TOPIC = topic_of("simulate_function")
 
 
-def reported(config: Config, target: str, i: int) -> tuple[int | str | None, float | None]:
+def told(config: Config, target: str, i: int) -> tuple[int | str | None, float | None]:
   """Returns (epoch of convergence, last loss) that the report prints for model i, from 0.
 
   A text where it gives no number; None where it says nothing.
   """
+  if config.report == "long":
+    row = reported.read("simulate_function").where(target=target, model=i + 1).columns
+    if not len(row["epoch"]):
+      return None, None
+    epoch = int(row["epoch"][0])
+    return epoch if row["converged"][0] else f"not by {epoch:,}", float(row["loss"][0])
   models = TOPIC.reported[config.report].get(target, ())
-  entry = models[i] if i < len(models) else {}
-  return entry.get("epoch"), entry.get("loss")
+  return (models[i] if i < len(models) else {}).get("epoch"), None
 
 
 def final_losses(result: Result, key: str) -> np.ndarray:
@@ -38,8 +43,11 @@ def summarize(config: Config, result: Result) -> Summary:
     for i, name in enumerate(names):
       key = f"{target}/model_{i + 1}"
       epochs, done = result.stop_epoch[key], result.converged[key]
-      told_epoch, told_loss = reported(config, target, i)
-      note = f"{int(done.sum())} of {len(done)} runs converged within {config.num_epochs} epochs"
+      told_epoch, told_loss = told(config, target, i)
+      note = (
+        f"{int(done.sum())} of {len(done)} runs converged within {config.num_epochs} epochs; "
+        f"median over all runs (Kaplan-Meier): {in_words(median_epoch(result, key))}"
+      )
       numbers.append(
         Number(
           f"{target}, {name}: epoch of convergence",
@@ -52,18 +60,25 @@ def summarize(config: Config, result: Result) -> Summary:
       last = final_losses(result, key)
       numbers.append(Number(f"{target}, {name}: last loss", tuple(last), "MSE", told_loss))
       tables += [
-          {"target": target, "model": name, "learning_rate": config.rate(t, i), "run": m,
+          {"target": target, "model": name, "learning_rate": config.rate(t, i), "run": m + 1,
            "converged": bool(done[m]), "epochs": int(epochs[m]), "last_loss": float(last[m])}
           for m in range(len(done))
       ]  # fmt: skip
-      when = f", at epoch {spread(np.where(done, epochs, np.inf))}" if done.any() else ""
-      said.append(f"{name}: {int(done.sum())} of {len(done)} runs converged{when}")
+      said.append(
+        f"{name}: {int(done.sum())} of {len(done)} runs converged, half of all by epoch "
+        f"{in_words(median_epoch(result, key))}"
+      )
     findings.append(f"On {target}, " + "; ".join(said) + ".")
     file = data.target_file(target)
     captions[f"target_{file}"] = (
       f"The target {data.target_label(target)} at {config.num_points} training points."
     )
-    captions[f"loss_{file}"] = f"Training loss on {target}. " + "; ".join(said) + "."
+    captions[f"loss_{file}"] = f"Training loss on {target}, a line per run."
+    captions[f"convergence_{file}"] = (
+      f"Share of runs not yet converged on {target} (Kaplan-Meier, 95 % interval). "
+      + "; ".join(said)
+      + "."
+    )
     captions[f"prediction_{file}"] = (
       f"Predictions for {target}; median last MSE: "
       + ", ".join(
@@ -109,67 +124,102 @@ def compare_seeds(config: Config, result: Result) -> str:
   return "Seeds against models: the last losses of one model differ " + ", ".join(parts) + "."
 
 
+def median_epoch(result: Result, key: str) -> float:
+  """Returns the epoch by which half of all runs have converged; inf if they never do."""
+  return survival.median_time(survival.kaplan_meier(result.stop_epoch[key], result.converged[key]))
+
+
+def in_words(epoch: float) -> str:
+  """Returns an epoch of convergence, or that it was not reached."""
+  return show(epoch) if np.isfinite(epoch) else "never within the limit"
+
+
 def judge_claims(config: Config, result: Result) -> list[Claim]:
-  """Returns the report's claims, judged run by run; those whose models are missing are left out."""
-  claims: list[Claim] = []
-
-  def epochs(target: str, i: int) -> np.ndarray:  # infinite where a run did not converge
-    key = f"{target}/model_{i}"
-    return np.where(result.converged[key], result.stop_epoch[key].astype(float), np.inf)
-
+  """Returns the report's claims, each part alone; those whose models are missing are left out."""
   if len(config.widths) != 3:
-    return claims
-  if config.report == "long" and "sinc" in config.targets:
-    one, two, three = (epochs("sinc", i) for i in (1, 2, 3))
-    claims.append(
-      claim(
-        "L-1.1.1a",
-        TOPIC.claims["L-1.1.1a"],
-        (one < three) & (two < three),
-        f"Epochs of convergence: {spread(one)}, {spread(two)} and {spread(three)}; "
-        f"{sum(int(np.isinf(e).sum()) for e in (one, two, three))} trainings did not converge.",
-        medians=[float(np.median(e)) for e in (one, two, three)],
-      )
-    )
-    last = np.stack([final_losses(result, f"sinc/model_{i}") for i in (1, 2, 3)])
-    ratio = last.max(axis=0) / last.min(axis=0)
-    claims.append(
-      claim(
-        "L-1.1.1b",
-        TOPIC.claims["L-1.1.1b"],
-        ratio < 2,
-        f"Largest over smallest last loss of the three models: {spread(ratio)}.",
-        ratios=ratio.tolist(),
-      )
-    )
-  if config.report == "long" and "sign_sine" in config.targets:
-    one, two, three = (np.isfinite(epochs("sign_sine", i)) for i in (1, 2, 3))
-    claims.append(
-      claim(
-        "L-1.1.1c",
-        TOPIC.claims["L-1.1.1c"].format(num_epochs=config.num_epochs),
-        one & ~two & ~three,
-        f"Converged: {one.sum()}, {two.sum()} and {three.sum()} of {len(one)} runs "
-        "of models 1, 2 and 3.",
-      )
-    )
-  hard = [target for target in config.targets if target != "sigmoid"]
-  if config.report == "short" and hard:
-    last = np.stack(
-      [[final_losses(result, f"{t}/model_{i}") for i in (1, 2, 3)] for t in hard]
-    )  # [targets, models, runs]
-    deeper_better = (last[:, 0] < last[:, 1]) & (last[:, 1] < last[:, 2])
-    claims.append(
-      claim(
-        "S-1.1.1",
-        TOPIC.claims["S-1.1.1"],
-        deeper_better.ravel(),
-        "Median last losses: "
-        + "; ".join(
-          f"{t} " + ", ".join(f"{v:.2g}" for v in np.median(last[j], axis=1))
-          for j, t in enumerate(hard)
-        )
-        + ".",
-      )
-    )
+    return []
+  if config.report == "short":
+    return [
+      ends_better(result, f"S-1.1.1, {target}, {a} and {b}", target, a, b)
+      for target in config.targets
+      if target != "sigmoid"
+      for a, b in ((1, 2), (2, 3), (1, 3))
+    ]
+  claims = []
+  if "sinc" in config.targets:
+    claims += [converges_first(result, f"L-1.1.1a.{a}", a, 3) for a in (1, 2)]
+    claims += [predicts_equally(result, f"L-1.1.1b.{a}", "sinc", a, 3) for a in (1, 2)]
+  if "sign_sine" in config.targets:
+    for i in (1, 2, 3):
+      done = result.converged[f"sign_sine/model_{i}"]
+      id = f"L-1.1.1c.{i}"
+      text = TOPIC.claims[id].format(num_epochs=config.num_epochs)
+      evidence = f"Converged: {done.sum()} of {len(done)} trainings of model {i}."
+      claims.append(claim(id, text, done if i == 1 else ~done, evidence))
+    claims += [predicts_equally(result, f"L-1.1.1d.{a}", "sign_sine", a, 3) for a in (1, 2)]
   return claims
+
+
+def converges_first(result: Result, id: str, a: int, b: int) -> Claim:
+  """Returns the claim that model a needs fewer epochs than model b on sinc; censored runs count."""
+  keys = [f"sinc/model_{i}" for i in (a, b)]
+  times = [(result.stop_epoch[key], result.converged[key]) for key in keys]
+  first, second = survival.first_to_converge(*times[0], *times[1])
+  test = survival.log_rank(*times[0], *times[1])
+  medians = [median_epoch(result, key) for key in keys]
+  pairs = len(times[0][0])
+  evidence = (
+    f"Counted are the runs in which one of the two converged first; in {pairs - first - second} of "
+    f"{pairs} neither did. Median epochs over all runs (Kaplan-Meier): model {a} "
+    f"{in_words(medians[0])}, model {b} {in_words(medians[1])}; log-rank p = {test.p_value:.2g}."
+  )
+  outcomes = np.repeat([True, False], [first, second])
+  return claim(id, TOPIC.claims[id], outcomes, evidence, log_rank_z=test.z, log_rank_p=test.p_value,
+               medians=medians)  # fmt: skip
+
+
+ALIKE = float(np.log(1.5))  # predictions whose errors differ by less are about equally good; ours
+
+
+def predicts_equally(result: Result, id: str, target: str, a: int, b: int) -> Claim:
+  """Returns the claim that models a and b predict about equally well, of all runs.
+
+  Not by the loss, which the stop rule makes alike: by the largest error over the points on sinc.
+  On sgn(sin), whose jumps make that error alike, by the mean squared error.
+  """
+  measure = np.max if target == "sinc" else np.mean
+  errors = [
+    measure((result.prediction[f"{target}/model_{i}"] - result.y[target]) ** 2, axis=1)
+    for i in (a, b)
+  ]
+  if target == "sinc":
+    errors = [np.sqrt(error) for error in errors]
+  return compared(
+    id,
+    TOPIC.claims[id],
+    np.log(errors[0] / errors[1]),
+    f"Errors: model {a} {spread(errors[0])}, model {b} {spread(errors[1])}.",
+    region=ALIKE,
+    unit="log ratio of errors",
+    equality=True,
+  )
+
+
+def ends_better(result: Result, id: str, target: str, a: int, b: int) -> Claim:
+  """Returns the claim that model a converges better than model b, which has fewer layers."""
+  epochs, losses, done = (
+    [values[f"{target}/model_{i}"] for i in (a, b)]
+    for values in (result.stop_epoch, last_losses(result), result.converged)
+  )
+  when = [np.where(d, e, np.inf) for d, e in zip(done, epochs)]
+  first = (when[0] < when[1]) | (~done[0] & ~done[1] & (losses[0] < losses[1]))
+  evidence = (
+    f"Converged: {done[0].sum()} and {done[1].sum()} of {len(first)} runs; last losses "
+    f"{spread(losses[0])} and {spread(losses[1])}."
+  )
+  return claim(id, TOPIC.claims["S-1.1.1"].format(target=target, a=a, b=b), first, evidence)
+
+
+def last_losses(result: Result) -> dict[str, np.ndarray]:
+  """Returns 'TARGET/model_I' -> each run's last loss, [M]."""
+  return {key: final_losses(result, key) for key in result.loss}

@@ -4,10 +4,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hw1_jax.report import figures
+from hw1_jax.report import figures, reported
 from hw1_jax.summary import at_end
 
-from .findings import names_of, reported
+from .findings import names_of, told
 from .run import Config, Result
 
 
@@ -19,17 +19,18 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   epochs = np.arange(1, config.num_epochs + 1)
   for figure_name, field, factor, axis in (
     ("training_loss", "train_loss", 1, "training loss, running mean (nats)"),
-    ("training_accuracy", "train_accuracy", 100, "training accuracy, running mean (%)"),
+    ("training_accuracy", "train_accuracy", 100, "training error, running mean (%)"),
   ):
     figure, (ax,) = figures.canvas()
     for i, spec in enumerate(config.architectures):
-      values = factor * getattr(result, field)[i]
+      values = getattr(result, field)[i] if factor == 1 else 100 - 100 * getattr(result, field)[i]
       figures.curves(ax, epochs, values, f"{names[i]} ({spec})", i, points=True)
-    for i, name in enumerate(names):  # after the curves: the second column of the legend
-      told = reported(config, field, i)
-      if told is not None:
-        figures.reported_line(ax, told, f"{name}: {elsewhere}, at the end", i)
-    figures.label(ax, "epoch", axis, config.dataset, yscale="log" if factor == 1 else "linear")
+    for i, name in enumerate(names if config.report == "long" else ()):
+      # After the curves: the second column of the legend.
+      curve = reported.read("train_on_task_curves").where(model=i + 1).columns
+      shown = curve[f"running_{field}"] if factor == 1 else 100 - curve[f"running_{field}"]
+      figures.reported(ax, curve["epoch"], shown, f"{name}: {elsewhere}, from figure", i)
+    figures.label(ax, "epoch", axis, config.dataset, yscale="log")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     drawn[figure_name] = figures.legend(figure, columns=2)
 
@@ -37,9 +38,9 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   for i, values in enumerate(at_end(result, "test_accuracy")):
     x = i + np.linspace(-0.15, 0.15, len(values) + 2)[1:-1]  # in order, so that none hides another
     ax.plot(x, values, linestyle="none", markersize=6, alpha=0.8, **figures.marker(i))
-    told = reported(config, "test_accuracy", i)
-    if told is not None:
-      figures.reported(ax, i + 0.3, told, elsewhere)
+    value = told(config, "test_accuracy", i)
+    if value is not None:
+      figures.reported(ax, i + 0.3, value, elsewhere)
   figures.label(ax, "", "test accuracy (%)", f"{config.dataset}: a filled point is a run")
   labels = zip(names, config.architectures, result.num_parameters)
   ticks = [f"{name}\n{spec}\n{int(count):,} parameters" for name, spec, count in labels]

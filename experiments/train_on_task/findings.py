@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from hw1_jax import statistics
+from hw1_jax.report import reported
 from hw1_jax.report.assignment import topic_of
-from hw1_jax.summary import Claim, Number, Summary, at_end, claim, spread
+from hw1_jax.summary import Claim, Number, Summary, at_end, compared, spread
 
 from .run import Config, Result
 
@@ -17,6 +19,13 @@ MEASURED = {
   "train_loss": ("training loss, running", "nats"),
   "exact_train_loss": ("training loss, exact", "nats"),
   "test_loss": ("test loss", "nats"),
+  "minibatch_loss": ("training loss, last minibatch", "nats"),
+}
+# Our quantity -> the report's column that is the same quantity.
+PRINTED = {
+  "minibatch_loss": "last_minibatch_loss",
+  "train_accuracy": "running_train_accuracy",
+  "test_accuracy": "test_accuracy",
 }
 
 
@@ -25,10 +34,15 @@ def names_of(config: Config) -> list[str]:
   return [f"CNN-{i + 1}" for i in range(len(config.architectures))]
 
 
-def reported(config: Config, field: str, i: int) -> float | None:
-  """Returns the report's number for model i; None where it prints none."""
-  values = TOPIC.reported[config.report].get(field, ())
-  return values[i] if i < len(values) else None
+def told(config: Config, field: str, i: int) -> float | None:
+  """Returns what the report prints of the same quantity for model i; None where it prints none."""
+  if config.report == "short" or field == "num_parameters":
+    values = TOPIC.reported[config.report].get(field, ())
+    return values[i] if i < len(values) else None
+  if field not in PRINTED:
+    return None
+  values = reported.read("train_on_task").where(model=i + 1).columns[PRINTED[field]]
+  return float(values[0]) if len(values) else None
 
 
 def said(config: Config, result: Result, field: str) -> str:
@@ -45,14 +59,14 @@ def summarize(config: Config, result: Result) -> Summary:
   for i, (name, spec) in enumerate(zip(names_of(config), config.architectures)):
     count = int(result.num_parameters[i])
     numbers.append(
-      Number(f"{name}: parameters", (count,), "", reported(config, "num_parameters", i), spec)
+      Number(f"{name}: parameters", (count,), "", told(config, "num_parameters", i), spec)
     )
     for field, (words, unit) in MEASURED.items():
-      told = reported(config, field, i)
-      note = "" if told is None else elsewhere
-      numbers.append(Number(f"{name}: {words}", tuple(at_end(result, field)[i]), unit, told, note))
+      value = told(config, field, i)
+      note = "" if value is None else elsewhere
+      numbers.append(Number(f"{name}: {words}", tuple(at_end(result, field)[i]), unit, value, note))
     for m in range(config.num_runs):
-      who = {"model": name, "architecture": spec, "run": m}
+      who = {"model": name, "architecture": spec, "run": m + 1}
       final = {field: float(at_end(result, field)[i, m]) for field in MEASURED}
       ends.append({**who, "parameters": count, **final})
       epochs += [
@@ -73,8 +87,8 @@ def summarize(config: Config, result: Result) -> Summary:
   captions = {
     "training_loss": "Running training loss, median and range over runs; "
     f"{after}: {said(config, result, 'train_loss')}.",
-    "training_accuracy": "Running training accuracy, median and range over runs; "
-    f"{after}, in %: {said(config, result, 'train_accuracy')}.",
+    "training_accuracy": "Running training error (100 % minus the accuracy), median and range over "
+    f"runs; accuracy {after}, in %: {said(config, result, 'train_accuracy')}.",
     "test_accuracy": f"Test accuracy {after}, in %, one point a run: {accuracy}.",
   }
   claims = tuple(judge_claims(config, result))
@@ -110,10 +124,10 @@ def compare_reported(config: Config, result: Result) -> list[str]:
   if config.dataset != "mnist":
     return []
   medians = np.median(at_end(result, "test_accuracy"), axis=1)
-  told = [reported(config, "test_accuracy", i) for i in range(len(medians))]
+  printed = [told(config, "test_accuracy", i) for i in range(len(medians))]
   parts = [
     f"{name} {ours - theirs:+.2f}"
-    for name, ours, theirs in zip(names_of(config), medians, told)
+    for name, ours, theirs in zip(names_of(config), medians, printed)
     if theirs is not None
   ]
   if not parts:
@@ -122,34 +136,43 @@ def compare_reported(config: Config, result: Result) -> list[str]:
 
 
 def judge_claims(config: Config, result: Result) -> list[Claim]:
-  """Returns the report's claim, judged run by run; none unless there are three models."""
+  """Returns the report's claims, each comparison alone; none unless there are three models."""
   if len(config.architectures) != 3:
     return []
-  test = at_end(result, "test_accuracy")
-  tested = f"Test accuracy in %: {said(config, result, 'test_accuracy')}."
   if config.report == "short":
     return [
-      claim(
-        "S-1.1.2",
-        TOPIC.claims["S-1.1.2"],
-        (test[2] > test[0]) & (test[0] > test[1]),
-        tested,
-      )
+      compare(result, "S-1.1.2.1", "test_accuracy", 2, 0),
+      compare(result, "S-1.1.2.2", "test_accuracy", 0, 1),
     ]
-
-  def third_best(prefix: str) -> np.ndarray:  # [M] bool
-    loss, accuracy = (at_end(result, f"{prefix}_{name}") for name in ("loss", "accuracy"))
-    best_loss = loss[2] < loss[:2].min(axis=0)
-    return best_loss & (accuracy[2] > accuracy[:2].max(axis=0)) & (test[2] > test[:2].max(axis=0))
-
+  fields = ("exact_train_loss", "exact_train_accuracy", "test_accuracy")
   return [
-    claim(
-      "L-1.1.2",
-      TOPIC.claims["L-1.1.2"],
-      third_best("exact_train"),
-      f"Training loss: {said(config, result, 'exact_train_loss')}. "
-      f"Training accuracy in %: {said(config, result, 'exact_train_accuracy')}. {tested} "
-      "With the running means of the last epoch, which dropout raises and which the report "
-      f"prints, it is true in {int(third_best('train').sum())} of {config.num_runs} runs.",
-    )
+    compare(result, f"L-1.1.2.{2 * f + i + 1}", field, 2, i)
+    for f, field in enumerate(fields)
+    for i in (0, 1)
   ]
+
+
+def compare(result: Result, id: str, field: str, better: int, other: int) -> Claim:
+  """Returns the claim that model `better` does better than model `other`, by index, paired by run.
+
+  Losses by their log ratio, accuracies in points; the training set's are measured after the last
+  epoch, without dropout, which raises CNN-1's running means alone.
+  """
+  values = at_end(result, field)[[better, other]]
+  digits = 4 if field.endswith("accuracy") else 3
+  evidence = "; ".join(
+    f"CNN-{i + 1}: {spread(row, digits)}" for i, row in zip((better, other), values)
+  )
+  if field.endswith("loss"):
+    effects, region, unit = np.log(values[1] / values[0]), statistics.LOSS_REGION, "log ratio"
+    return compared(id, TOPIC.claims[id], effects, f"{evidence}.", region=region, unit=unit)
+  num_test = int(result.num_test[0])
+  return compared(
+    id,
+    TOPIC.claims[id],
+    values[0] - values[1],
+    f"{evidence}. The region is the standard error of an accuracy on {num_test:,} test images.",
+    region=statistics.accuracy_region(values, num_test),
+    unit="points",
+    resolution=100 / num_test,
+  )

@@ -40,6 +40,8 @@ class Result(NamedTuple):
   test_accuracy: np.ndarray  # [K, M, E] exact, after the epoch
   exact_train_loss: np.ndarray  # [K, M] after the last epoch, without dropout
   exact_train_accuracy: np.ndarray  # [K, M] after the last epoch, without dropout
+  minibatch_loss: np.ndarray  # [K, M, E] of the last minibatch of the epoch, before its update
+  num_test: np.ndarray  # [K] int, test examples
 
 
 def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
@@ -65,5 +67,6 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     batch_size=config.batch_size,
     num_epochs=config.num_epochs,
     split_batches=config.split_batches,
+    minibatch=training.LAST,
   )
   return Result(**found)

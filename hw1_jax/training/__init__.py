@@ -1,7 +1,7 @@
 """Training: losses, optimizers, steps, epochs; on minibatches of images or full batch."""
 
 from hw1_jax.training import evaluation, full_batch, losses, optimizers
-from hw1_jax.training.epoch import epoch_batches, make_epoch
+from hw1_jax.training.epoch import LAST, epoch_batches, make_epoch
 from hw1_jax.training.minibatch import (
   ImageResult,
   ImageTraining,
@@ -15,6 +15,7 @@ from hw1_jax.training.state import TrainState, init_state
 from hw1_jax.training.step import Gradients, make_gradients
 
 __all__ = [
+  "LAST",
   "Gradients",
   "ImageResult",
   "ImageTraining",

@@ -11,6 +11,8 @@ from hw1_jax import pytrees, rng
 from hw1_jax.training.state import PyTree, TrainState
 from hw1_jax.training.step import Gradients
 
+LAST = 2**31 - 1  # as `minibatch`: the last one, whatever the number of steps
+
 
 def epoch_batches(
   key: jax.Array, num_examples: int, batch_size: int
@@ -35,14 +37,22 @@ def make_epoch(
   *,
   snapshot_interval: int | None = None,
   gradient_norm: bool = False,
+  minibatch: int | None = None,
 ) -> Callable[..., tuple[TrainState, dict[str, jax.Array]]]:
   """Returns `(images, labels, state, key) -> (state, info)`: one epoch of one training.
 
   `info` holds "loss" and "accuracy", the running means over the epoch's examples, each measured
   before its step's update. With `gradient_norm` also "gradient_norm", the mean over steps of the
-  2-norm of the minibatch gradient. With `snapshot_interval`, "snapshots" [K, P] holds the
-  ravelled parameters after every that many steps of the epoch and after its last step.
+  2-norm of the minibatch gradient over all parameters, and "tensor_norm", that of the mean over
+  the parameter tensors of each one's own 2-norm. With `minibatch`, "minibatch_loss" is the mean
+  loss of the minibatch of that number (from 1) alone, or of the last one if there are fewer. With
+  `snapshot_interval`, "snapshots" [K, P] holds the ravelled parameters after every that many steps
+  of the epoch and after its last step.
+
+  Raises ValueError for `minibatch` together with `snapshot_interval`.
   """
+  if minibatch is not None and snapshot_interval is not None:
+    raise ValueError("minibatch, snapshot_interval: both given; record one of the two")
 
   def epoch(
     images: jax.Array, labels: jax.Array, state: TrainState, key: jax.Array
@@ -55,29 +65,35 @@ def make_epoch(
 
     def step(
       carry: tuple[PyTree, PyTree, dict[str, jax.Array]], batch: tuple[jax.Array, ...]
-    ) -> tuple[tuple[PyTree, PyTree, dict[str, jax.Array]], None]:
+    ) -> tuple[tuple[PyTree, PyTree, dict[str, jax.Array]], jax.Array | None]:
       params, opt_state, totals = carry
       rows, mask, step_key = batch
       sums, gradient = gradients(params, images[rows], labels[rows], mask, step_key)
+      mean_loss = None if minibatch is None else sums["loss"] / jnp.sum(mask)
       if gradient_norm:
-        sums = {**sums, "gradient_norm": pytrees.norm(gradient)}
+        tensors = jnp.stack([jnp.linalg.norm(leaf.ravel()) for leaf in jax.tree.leaves(gradient)])
+        norms = {"gradient_norm": pytrees.norm(gradient), "tensor_norm": jnp.mean(tensors)}
+        sums = {**sums, **norms}
       totals = jax.tree.map(jnp.add, totals, sums)
       updates, opt_state = optimizer.update(gradient, opt_state, params)
-      return (optax.apply_updates(params, updates), opt_state, totals), None
+      return (optax.apply_updates(params, updates), opt_state, totals), mean_loss
 
-    names = ("loss", "accuracy", "gradient_norm") if gradient_norm else ("loss", "accuracy")
+    names = ("loss", "accuracy", *(("gradient_norm", "tensor_norm") if gradient_norm else ()))
     totals = {name: jnp.float32(0) for name in names}
     carry = (state.params, state.opt_state, totals)
     batches = (indices, weights, step_keys)
     if snapshot_interval:
       carry, snapshots = _scan_with_snapshots(step, carry, batches, snapshot_interval)
+      mean_losses = None
     else:
-      carry, snapshots = jax.lax.scan(step, carry, batches)[0], None
+      (carry, mean_losses), snapshots = jax.lax.scan(step, carry, batches), None
     params, opt_state, totals = carry
-    counts = {"loss": num_examples, "accuracy": num_examples, "gradient_norm": num_steps}
-    info = {name: total / counts[name] for name, total in totals.items()}
+    counts = {"loss": num_examples, "accuracy": num_examples}
+    info = {name: total / counts.get(name, num_steps) for name, total in totals.items()}
     if snapshots is not None:
       info["snapshots"] = snapshots
+    if minibatch is not None and mean_losses is not None:
+      info["minibatch_loss"] = mean_losses[min(minibatch, num_steps) - 1]
     return TrainState(params, opt_state, state.epoch + 1), info
 
   return epoch

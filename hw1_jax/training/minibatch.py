@@ -68,7 +68,8 @@ class ImageTraining:
   optimizer: optax.GradientTransformation
   batch_size: int
   num_epochs: int
-  gradient_norm: bool = False  # record the mean minibatch gradient norm
+  gradient_norm: bool = False  # record the mean minibatch gradient norm, global and per tensor
+  minibatch: int | None = None  # record the loss of the minibatch of this number; see make_epoch
   evaluate_train: bool = False  # evaluate the training set exactly after every epoch, too
   snapshot_epochs: int | None = None  # keep the parameters after every that many epochs
   snapshot_steps: int | None = None  # keep the parameters after every that many steps
@@ -108,7 +109,8 @@ def train_images(
   Returns:
     History "train_loss" and "train_accuracy" (running means over the epoch, as the reports
     print), "test_loss" and "test_accuracy" (exact, after the epoch), with `evaluate_train` also
-    "exact_train_loss" and "exact_train_accuracy", with `gradient_norm` "gradient_norm".
+    "exact_train_loss" and "exact_train_accuracy", with `gradient_norm` "gradient_norm" and
+    "tensor_norm", with `minibatch` "minibatch_loss"; see `make_epoch`.
 
   Raises:
     NonFiniteError: a loss, of training or test, was NaN or infinite, with run, epoch and value.
@@ -181,6 +183,7 @@ def _make_round(
     task.batch_size,
     snapshot_interval=task.snapshot_steps,
     gradient_norm=task.gradient_norm,
+    minibatch=task.minibatch,
   )
   evaluate = map_evaluate(task.model)
 
@@ -188,7 +191,7 @@ def _make_round(
     mine = rounds.take((labels, test_labels, keys), rows)
     train, info = run_epochs(train_set, mine[0], train, mine[2])
     measured = {f"train_{key}": info[key] for key in ("loss", "accuracy")}
-    measured |= {key: info[key] for key in ("gradient_norm", "snapshots") if key in info}
+    measured |= {key: info[key] for key in info if key not in ("loss", "accuracy")}
     evaluations = [("test", test_set, mine[1])]
     if task.evaluate_train:
       evaluations.append(("exact_train", train_set, mine[0]))
@@ -218,23 +221,29 @@ def train_family(
   batch_size: int,
   num_epochs: int,
   split_batches: bool = False,
+  minibatch: int | None = None,
 ) -> dict[str, np.ndarray]:
   """Trains every model of a family, M members each, and returns what is compared among them.
 
   Member m of every model has the random streams of keys[m], so comparisons pair by run.
 
   Returns:
-    "num_parameters" [K]; the histories of `train_images`, each [K, M, E]; "exact_train_loss" and
-    "exact_train_accuracy" [K, M], over the whole training set after the last epoch, no dropout.
+    "num_parameters" [K]; "num_test" [K], the test examples; the histories of `train_images`, each
+    [K, M, E]; "exact_train_loss" and "exact_train_accuracy" [K, M], over the whole training set
+    after the last epoch, no dropout.
   """
   found: dict[str, list[Any]] = {}
   shape = (1, *images.train_images.shape[1:])
   for name, model in family.items():
-    task = ImageTraining(model, optimizer, batch_size, num_epochs, split_batches=split_batches)
+    task = ImageTraining(
+      model, optimizer, batch_size, num_epochs, split_batches=split_batches, minibatch=minibatch
+    )
     trained = train_images(monitor, name, task, images, keys)
     evaluate = devices.map_members(evaluation.make_evaluate(model), num_shared=2)
     exact = evaluate(images.train_images, images.train_labels, trained.params)
-    measured = {"num_parameters": models.count_parameters(model, shape), **trained.history}
+    counts = {"num_parameters": models.count_parameters(model, shape)}
+    counts["num_test"] = len(images.test_labels)
+    measured = {**counts, **trained.history}
     measured |= {f"exact_train_{key}": np.asarray(means) for key, means in exact.items()}
     for key, values in measured.items():
       found.setdefault(key, []).append(values)

@@ -1,0 +1,135 @@
+"""The experiments' readings, asked of made-up results whose answer is known."""
+
+import numpy as np
+import pytest
+
+from experiments.gradient_norm import findings as norm_findings
+from experiments.gradient_norm import run as norm_run
+from experiments.interpolation import findings as line_findings
+from experiments.parameter_count import findings as size_findings
+from experiments.sensitivity import findings as batch_findings
+from experiments.sensitivity import run as batch_run
+from experiments.simulate_function import findings as function_findings
+from experiments.simulate_function import run as function_run
+from experiments.train_on_task import findings as task_findings
+from experiments.train_on_task import run as task_run
+from hw1_jax.summary import UNDECIDED
+
+DRAWS = np.random.default_rng(0)
+
+
+def by_id(claims):
+  return {claim.id: claim for claim in claims}
+
+
+def function_result(epochs, limit=1000):
+  """Returns a Result in which model i of each target stops at epochs[i]; `limit`: never."""
+  keys = [f"{target}/model_{i}" for target in ("sinc", "sign_sine") for i in (1, 2, 3)]
+  stop = {key: np.asarray(epochs[int(key[-1]) - 1]) for key in keys}
+  runs = len(epochs[0])
+  loss = {key: np.full((runs, limit), 1e-3) for key in keys}
+  x = np.linspace(-1, 1, 5)
+  return function_run.Result(
+    x, {"sinc": x, "sign_sine": x}, {}, {}, loss, stop,
+    {key: stop[key] < limit for key in keys},
+    {key: x + DRAWS.normal(0, 0.01, (runs, 5)) for key in keys},
+  )  # fmt: skip
+
+
+CONFIG = function_run.Config(num_epochs=1000)
+
+
+def test_runs_that_never_converge_count_against_a_model():
+  # Model 1 is fast in 3 runs of 12 and never converges in 9; model 3 always converges, late.
+  result = function_result([[10] * 3 + [1000] * 9, [10] * 12, [900] * 12])
+  claims = by_id(function_findings.judge_claims(CONFIG, result))
+  assert np.median([10, 10, 10]) < 900  # its survivors alone would have won
+  assert claims["L-1.1.1a.1"].effect == pytest.approx(0.25)
+  assert claims["L-1.1.1a.1"].verdict != "holds"
+  assert claims["L-1.1.1a.2"].verdict == "holds"
+  assert claims["L-1.1.1c.3"].verdict == "does not hold"
+
+
+def test_pairs_in_which_neither_converges_decide_nothing():
+  result = function_result([[1000] * 12] * 3)
+  claims = by_id(function_findings.judge_claims(CONFIG, result))
+  assert claims["L-1.1.1a.1"].verdict == UNDECIDED
+  assert "in 12 of 12 neither did" in claims["L-1.1.1a.1"].evidence
+
+
+def test_equal_losses_at_the_stop_do_not_make_predictions_equal():
+  result = function_result([[10] * 12] * 3)  # every last loss is 1e-3
+  far = result.prediction["sinc/model_1"].copy()
+  far[:, 2] += 0.5  # one point far off
+  result.prediction["sinc/model_1"] = far
+  claims = by_id(function_findings.judge_claims(CONFIG, result))
+  assert claims["L-1.1.1b.1"].verdict == "does not hold"
+
+
+def test_a_curve_levels_off_between_two_models_of_the_grid():
+  counts = np.array([100, 200, 400, 800])
+  # Half of the improvement is made at 200, all of it at 400: 90 % lies 0.8 doublings beyond 200.
+  values = np.array([[0.0], [5.0], [10.0], [10.0]])
+  found = size_findings.level_off(counts, values)
+  assert found == pytest.approx([np.log2(200) + 0.8])
+  assert size_findings.level_off(counts, np.zeros((4, 1))) == pytest.approx([np.log2(100)])
+
+
+def test_a_trend_with_one_swap_of_neighbours_counts_as_monotone():
+  sizes = np.array([10, 385, 760, 1135, 1510])
+  values = np.tile([5.0, 4.0, 3.0, 1.0, 2.0], (4, 1))  # rank correlation -0.9, in floats
+  table = {key: values for key in (*batch_run.PERFORMANCE, *batch_findings.DEFINITIONS)}
+  result = batch_run.Result(sizes, table, sizes, sizes, np.asarray(10_000))
+  claim = batch_findings.trend(result, "L-1.3.4b", "jacobian", -1)
+  assert "at least 0.9 in 4 of 4 runs" in claim.evidence
+  assert claim.verdict == "holds"
+  assert batch_findings.trend(result, "L-1.3.4a.3", "test_loss", 1).verdict == "does not hold"
+
+
+def task_result(last):
+  """Returns a Result of three models whose accuracies differ by less than the noise, or more."""
+  shape = (3, 10, 1)
+  accuracy = np.full(shape, 0.987) + DRAWS.normal(0, 5e-4, shape)
+  accuracy[2] += last
+  loss = np.full(shape, 0.04) * np.exp(DRAWS.normal(0, 0.01, shape))
+  exact = (loss[..., 0], accuracy[..., 0])
+  return task_run.Result(np.array([1, 2, 3]), loss, accuracy, loss, accuracy, *exact, loss,
+                         np.full(3, 10_000))  # fmt: skip
+
+
+def test_accuracies_within_the_test_sets_standard_error_are_no_difference():
+  alike = by_id(task_findings.judge_claims(task_run.Config(), task_result(0.0)))
+  assert alike["L-1.1.2.5"].verdict == "no difference"
+  assert alike["L-1.1.2.5"].region[1] == pytest.approx(0.113, abs=0.002)
+  better = by_id(task_findings.judge_claims(task_run.Config(), task_result(0.005)))
+  assert better["L-1.1.2.5"].verdict == "holds"
+
+
+def test_a_run_that_ended_early_has_no_burst_and_is_not_held():
+  epochs = np.arange(1, 1201)
+  norms = np.tile(np.exp(-epochs / 300), (4, 1))
+  norms[:3, 950] = 1.0
+  norms[3, 700:] = np.nan  # stopped at 700
+  loss = norms.copy()
+  result = norm_run.Result(loss, norms, np.array([1200, 1200, 1200, 700]), np.ones(4, bool),
+                           np.zeros((4, 1)), np.zeros((4, 1)))  # fmt: skip
+  claims = by_id(norm_findings.judge_claims(norm_run.Config(), result))
+  assert claims["L-1.2.2a.4"].verdict == "holds"
+  assert claims["L-1.2.2a.4"].runs == 3
+  assert "1 of 4 runs have no such effect" in claims["L-1.2.2a.4"].evidence
+
+
+def test_the_improvement_beyond_one_half_is_not_met_by_construction():
+  alphas = np.linspace(-2, 2, 31)
+  worse = 0.98 - 0.01 * np.abs(alphas)
+  curves = {"batch/test_loss": np.tile(0.05 + alphas**2, (10, 1)),
+            "batch/test_accuracy": np.tile(worse, (10, 1))}  # fmt: skip
+  claims = by_id(line_findings.batch_claims(alphas, curves, ""))
+  assert claims["L-1.3.3a.1"].verdict == "holds"
+  assert claims["L-1.3.3a.3"].verdict == "does not hold"
+
+
+def test_every_claim_that_is_judged_has_its_text_in_the_registry_and_the_other_way_round():
+  ids = set(by_id(function_findings.judge_claims(CONFIG, function_result([[10] * 3] * 3))))
+  listed = {id for id in function_findings.TOPIC.claims if id.startswith("L-")}
+  assert ids == listed
