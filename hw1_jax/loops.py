@@ -5,7 +5,7 @@ function that advances it by one chunk. `Monitor` just runs them; `runs.RunMonit
 progress, appends metrics, saves the state between chunks and resumes from a saved state.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -89,3 +89,12 @@ class Monitor:
 
     start: dict[str, Any] = {"done": np.int64(0), "outputs": {}}
     return self.loop(name, start, advance, total=num_items, unit=unit)["outputs"]
+
+  def keep(self, name: str, params: Any, input_shape: Sequence[int]) -> None:
+    """Keeps the final parameters of a training, leaves [M, ...]; this monitor keeps nothing.
+
+    Args:
+      name: unique within the experiment.
+      params: a dict of arrays, or of such dicts.
+      input_shape: of one example.
+    """

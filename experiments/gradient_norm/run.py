@@ -53,6 +53,7 @@ def run(config: Config, monitor: Monitor) -> Result:
     rule=full_batch.StopRule(config.loss_below, config.change_below),
     measure=full_batch.loss_and_gradient_norm,
   )
+  monitor.keep(config.target, models.unravelled(model, fitted.params, (1, 1)), (1,))
   longest = int(fitted.epochs.max())
   return Result(
     loss=fitted.history["loss"][:, :longest],

@@ -83,6 +83,7 @@ def run(config: Config, monitor: Monitor) -> Result:
         num_epochs=config.num_epochs,
         rule=rule,
       )
+      monitor.keep(key, models.unravelled(model, fitted.params, (1, 1)), (1,))
       outputs = jax.jit(jax.vmap(forward, in_axes=(0, None)))(fitted.params, x)
       result["initial_params"][key] = np.asarray(start)
       result["final_params"][key] = np.asarray(fitted.params)

@@ -21,6 +21,7 @@ from hw1_jax.models.networks import (
   ravelled,
   smallest_image,
   uniform_fan_in,
+  unravelled,
 )
 from hw1_jax.models.notation import (
   CONVOLUTIONS,
@@ -60,4 +61,5 @@ __all__ = [
   "ravelled",
   "smallest_image",
   "uniform_fan_in",
+  "unravelled",
 ]

@@ -243,6 +243,13 @@ def ravelled(
   return forward, start
 
 
+def unravelled(model: nn.Module, vectors: Any, input_shape: Sequence[int]) -> Params:
+  """Returns the parameters, leaves [M, ...], that `pytrees.ravel` made the vectors [M, P] of."""
+  example = jax.eval_shape(lambda: init(model, jax.random.key(0), input_shape))
+  zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), example)
+  return jax.vmap(pytrees.ravel(zeros)[1])(jnp.asarray(vectors))
+
+
 def count_parameters(model: nn.Module, input_shape: Sequence[int]) -> int:
   """Returns the number of parameters; nothing is computed."""
   shapes = jax.eval_shape(lambda: init(model, jax.random.key(0), input_shape))

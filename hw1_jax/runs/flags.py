@@ -20,7 +20,7 @@ from hw1_jax.runs.experiment import Experiment
 from hw1_jax.runs.options import REPEATED, Options, default_of, fields_of
 from hw1_jax.runs.settings import describe, field_types, scalar_type
 
-HELP = ("help", "helpfull")
+HELP = ("help", "h", "helpfull")
 
 
 class HelpAsked(Exception):

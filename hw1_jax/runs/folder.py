@@ -32,8 +32,8 @@ from hw1_jax.runs.lock import Lock
 
 CHECKED = ("config.json", "metrics.jsonl", "result.npz", "summary.json")  # SHA-256 in provenance
 CHECKPOINTS = ("checkpoint.msgpack", "checkpoint.previous.msgpack")
-OWN = ("provenance.json", *CHECKPOINTS, "result.npz", "run.flags", "metrics.jsonl", "summary.json",
-       "config.json")  # fmt: skip
+OWN = ("provenance.json", *CHECKPOINTS, "result.npz", "weights.npz", "run.flags",
+       "metrics.jsonl", "summary.json", "config.json")  # fmt: skip
 DRAWN = re.compile(r"figures/[^/\0]+\.(svg|png)|tables/[^/\0]+\.csv")
 STATUSES = ("running", "finished", "interrupted", "failed")  # of provenance.json
 

@@ -16,7 +16,7 @@ from typing import Any
 from hw1_jax import data
 from hw1_jax.errors import UserError
 from hw1_jax.loops import NonFiniteError
-from hw1_jax.runs import exits, files, flags, memory
+from hw1_jax.runs import exits, files, flags, memory, weights
 from hw1_jax.runs.checkpoint import discard_checkpoints
 from hw1_jax.runs.circumstances import strict
 from hw1_jax.runs.experiment import Experiment
@@ -43,7 +43,7 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> None:
     with noticing_losses():
       require_equal(common(experiment, config, options))
       if options.figures_only:
-        redraw(experiment, options)
+        redraw(experiment, options, argv)
       else:
         execute(experiment, config, options, argv)
 
@@ -115,6 +115,7 @@ def compute(
     seconds=options.checkpoint_seconds,
     circumstances=strict(experiment, images.checksum if images else None),
     accept_changes=options.accept_changes,
+    tensorboard=options.tensorboard,
   )
   record = Record(folder, describe(experiment, images, argv, monitor))
   if is_writer():
@@ -124,6 +125,8 @@ def compute(
     result = experiment.run(*inputs, monitor)
     if is_writer():
       files.write_result(folder.path / "result.npz", result)
+      if monitor.weights:
+        weights.write_weights(folder.path / weights.FILE, monitor.weights)
       record.facts["checksums"] = folder.checksums("config.json", "metrics.jsonl", "result.npz")
       present(experiment, config, result, record)
   monitor.discard()
@@ -194,7 +197,7 @@ def present(experiment: Experiment, config: Any, result: Any, record: Record) ->
   record.facts["checksums"] |= folder.checksums("summary.json")
 
 
-def redraw(experiment: Experiment, options: Options) -> None:
+def redraw(experiment: Experiment, options: Options, argv: Sequence[str]) -> None:
   """Writes summary, tables and figures again from result.npz; nothing is computed.
 
   The settings are the folder's own, whatever the command line says. A run whose drawing failed is
@@ -204,6 +207,9 @@ def redraw(experiment: Experiment, options: Options) -> None:
     return
   folder = RunFolder(options.workdir)
   config = saved_config(experiment, folder)
+  if unused := unused_settings(experiment, config, argv):
+    text = flags.as_flags(f"{unused}=VALUE", [unused]).removesuffix("=VALUE")
+    announce(f"{experiment.name}: the figures show the run as it is; {text} has no effect on them")
   folder.verify(("config.json", "result.npz"))
   path = folder.path / "result.npz"
   with folder.hold(dataclasses.asdict(config), overwrite=False, experiment=experiment.name):
@@ -221,6 +227,14 @@ def redraw(experiment: Experiment, options: Options) -> None:
       ) from error
     record.update(status="finished", message="")  # its result is whole, whatever failed later
   announce(f"{experiment.name}: figures in {folder.path / 'figures'}")
+
+
+def unused_settings(experiment: Experiment, saved: Any, argv: Sequence[str]) -> str:
+  """Returns the name of a setting that the command line gives another value than the run has."""
+  given = flags.parse(experiment, argv)[0]
+  words = " ".join(argv[1:])
+  names = [field.name for field in dataclasses.fields(saved) if f"--{field.name}" in words]
+  return next((n for n in names if getattr(given, n) != getattr(saved, n)), "")
 
 
 def saved_config(experiment: Experiment, folder: RunFolder) -> Any:

@@ -6,17 +6,18 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import jax
 from flax import serialization
-from tqdm import tqdm
 
 from hw1_jax.errors import UserError
 from hw1_jax.loops import Chunk, Monitor, NonFiniteError, State
+from hw1_jax.runs import progress
 from hw1_jax.runs.checkpoint import (
   check_content,
   discard_checkpoints,
@@ -30,7 +31,7 @@ from hw1_jax.runs.files import cannot_write, damaged, jsonable, read_json, write
 from hw1_jax.runs.folder import RunFolder
 from hw1_jax.runs.options import CHECKPOINT_SECONDS
 from hw1_jax.runs.processes import agree, from_writer, is_writer
-from hw1_jax.runs.terminal import CalmStream
+from hw1_jax.runs.tensorboard import Events
 
 LOG_SECONDS = 30.0  # between progress lines where there is no terminal
 
@@ -58,12 +59,14 @@ class RunMonitor(Monitor):
     seconds: float = CHECKPOINT_SECONDS,
     circumstances: dict[str, str] | None = None,
     accept_changes: bool = False,
+    tensorboard: bool = False,
   ):
     self.folder, self.title, self.interval = folder, title, seconds
     self.circumstances, self.accept_changes = circumstances or {}, accept_changes
     self.changes: list[str] = []  # of the circumstances between attempts, that were accepted
     self._names: set[str] = set()
     self.loops: dict[str, Any] = {}
+    self.weights: dict[str, Any] = {}  # what `keep` was given
     self.earlier_seconds = 0.0
     self.started = self.last_save = time.monotonic()
     self.last_line = 0.0
@@ -73,6 +76,7 @@ class RunMonitor(Monitor):
     self._run: dict[str, Any] = {}
     self._keep = False  # whether checkpoint.msgpack is good, so that the next one may displace it
     self._take_up(from_writer(self._latest))
+    self._events = Events(folder.path) if tensorboard and is_writer() else None
 
   @property
   def seconds(self) -> float:
@@ -202,21 +206,13 @@ class RunMonitor(Monitor):
     if saved is not None:
       state = self._restored(state, saved["state"])
       done, finished = int(saved["done"]), bool(saved["finished"])
-    bar = tqdm(
-      file=cast(Any, CalmStream(sys.stderr)),
-      total=total,
-      initial=done,
-      desc=f"{self.title}: {name}",
-      unit=f" {unit}",
-      disable=None if is_writer() else True,
-      leave=False,
-      dynamic_ncols=True,
-    )
+    label = f"{self.title}: {name}"
+    bar = progress.make_bar(label, unit, total=total, done=done, hidden=not is_writer())
     first, begun = done, time.monotonic()
     with bar:
       while not finished:
         state, now, finished, records, error = advance(state)
-        bar.update(now - done)
+        progress.advance(bar, now - done)
         done = now
         self._append(records)
         if error:
@@ -232,6 +228,10 @@ class RunMonitor(Monitor):
         if signum:
           raise Interrupted(signum)
     return state
+
+  def keep(self, name: str, params: Any, input_shape: Sequence[int]) -> None:
+    """Keeps a training's final parameters for weights.npz."""
+    self.weights[name] = jax.device_get(params), tuple(input_shape)
 
   def _restored(self, state: State, saved: Any) -> State:
     try:
@@ -258,6 +258,8 @@ class RunMonitor(Monitor):
       raise cannot_write(self._metrics_path, error) from None
     self._metrics_bytes += len(lines)
     self._metrics_digest.update(lines)
+    if self._events:
+      self._events.add(records)
 
   def _log(self, name: str, first: int, done: int, total: int, unit: str, begun: float) -> None:
     now = time.monotonic()
@@ -286,6 +288,8 @@ class RunMonitor(Monitor):
       signal.signal(signum, signal.SIG_DFL)
       self.say("stopping after this step; once more to stop at once")
 
+    if threading.current_thread() is not threading.main_thread():
+      return  # Python allows no handlers there
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
       if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:
         signal.signal(signum, handle)

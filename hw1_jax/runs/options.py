@@ -51,6 +51,7 @@ class Options(Checked):
   accept_changes: bool = setting(
     False, "resume although code, versions, data or device are others than at the start"
   )
+  tensorboard: bool = setting(False, "also write TensorBoard's event files, into tensorboard/")
   overwrite: bool = setting(False, "replace the run in the run folder instead of resuming it")
   figures_only: bool = setting(
     False, "draw the figures and write the summary again from result.npz"

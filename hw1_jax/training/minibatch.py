@@ -150,6 +150,7 @@ def train_images(
   epochs = np.zeros(num_members, np.int64)
   state: dict[str, Any] = {"train": start, "epochs": epochs, "history": {}, "snapshots": {}}
   state = monitor.loop(name, state, advance, total=task.num_epochs, unit="epochs")
+  monitor.keep(name, state["train"].params, images.train_images.shape[1:])
   snapshots = rounds.in_order(state["snapshots"])
   return ImageResult(state["train"].params, initial_params, dict(state["history"]), snapshots)
 
