@@ -243,6 +243,8 @@ class RunMonitor(Monitor):
 
   def discard(self) -> None:
     """Removes the checkpoints of a finished run; its results stand."""
+    if self._events:
+      self._events.close()
     if is_writer():
       discard_checkpoints(self.folder)
 

@@ -9,14 +9,15 @@ from typing import Any
 from hw1_jax.errors import UserError
 
 FOLDER = "tensorboard"
+FLUSH_SECONDS = 5  # until a reader sees an epoch; our choice
 
 
 class Events:
   """Event files in a run folder that say what metrics.jsonl says.
 
   A tag is 'LOOP/MEASURE', for a measure of several runs 'LOOP/MEASURE/run_1', ...; the step is the
-  record's epoch (of that run), or its place in the file where it has none. Earlier event files are replaced, so
-  a run that resumes writes what metrics.jsonl already holds again.
+  record's epoch (of that run), or its place in the file where it has none. Earlier event files are
+  replaced, so a run that resumes writes what metrics.jsonl already holds again.
   """
 
   def __init__(self, folder: Path):
@@ -28,7 +29,7 @@ class Events:
       ) from None
     for old in (folder / FOLDER).glob("events.out.tfevents.*"):
       old.unlink()
-    self._writer = SummaryWriter(str(folder / FOLDER))
+    self._writer = SummaryWriter(str(folder / FOLDER), flush_secs=FLUSH_SECONDS)
     self._count = 0
     metrics = folder / "metrics.jsonl"
     if metrics.exists():
@@ -40,7 +41,10 @@ class Events:
       self._count += 1
       for tag, value, step in scalars(record, self._count):
         self._writer.add_scalar(tag, value, step)
-    self._writer.flush()
+
+  def close(self) -> None:
+    """Writes what is still in memory; nothing is added after it."""
+    self._writer.close()
 
 
 def scalars(record: dict[str, Any], place: int) -> Iterable[tuple[str, float, int]]:
