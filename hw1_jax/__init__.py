@@ -12,3 +12,10 @@ The floors, in the order of the flow; each imports only from those before it (do
 
 `from hw1_jax import analysis` is enough for a notebook; nothing is imported before it is asked for.
 """
+
+import os
+
+# Every core is a device of its own and computes its share of the runs. A LAPACK that threads below
+# that keeps the cores waiting for each other: a Cholesky step of 300 x 300 took ten times as long.
+# Read when the library is loaded; a user's own setting wins.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -25,9 +25,6 @@ def search(find, loss, start, **options):
   return jax.jit(run)(jnp.asarray(start))
 
 
-BOTH = pytest.mark.parametrize("find", [critical_points.descend, critical_points.nearest])
-
-
 def quadratic(spectrum, seed=0):
   """Returns 1/2 (theta - c)' A (theta - c) with the eigenvalues `spectrum` of A, and c."""
   rng = np.random.default_rng(seed)
@@ -36,11 +33,10 @@ def quadratic(spectrum, seed=0):
   return lambda theta: (theta - center) @ matrix @ (theta - center) / 2, center
 
 
-@BOTH
-def test_quadratic_takes_one_or_two_steps(find):
+def test_quadratic_takes_one_or_two_steps():
   spectrum = np.array([1e-3, 0.1, 1.0, 5.0])
   loss, center = quadratic(spectrum)
-  result = search(find, loss, np.zeros(4), grad_tolerance=1e-12)
+  result = search(critical_points.nearest, loss, np.zeros(4), grad_tolerance=1e-12)
   assert bool(result.converged)
   assert int(result.iterations) <= 2
   np.testing.assert_allclose(result.params, center, atol=1e-8)
@@ -49,13 +45,12 @@ def test_quadratic_takes_one_or_two_steps(find):
   assert float(result.loss) < 1e-20
 
 
-@BOTH
-def test_report_of_norms_is_that_of_the_gradient(find):
+def test_report_of_norms_is_that_of_the_gradient():
   def loss(theta):
     return jnp.sum((theta[1:] - theta[:-1] ** 2) ** 2) + jnp.sum((1 - theta[:-1]) ** 2) / 100
 
   start = np.array([-0.5, 0.7, 0.2])
-  result = search(find, loss, start, grad_tolerance=1e-10, max_iterations=60)
+  result = search(critical_points.nearest, loss, start, grad_tolerance=1e-10, max_iterations=60)
   gradient_norm = analysis.gradient_norm
   steps = int(result.iterations)
   np.testing.assert_allclose(result.gradient_norm_before, gradient_norm(loss, jnp.asarray(start)))
@@ -80,40 +75,17 @@ def test_nearest_finds_a_saddle():
   np.testing.assert_allclose(result.eigenvalues, [-1.0, 2.0], atol=1e-12)
 
 
-def test_descend_leaves_the_saddle_for_a_minimum():
-  def loss(theta):
-    return theta[0] ** 4 / 4 - theta[0] ** 2 / 2 + theta[1] ** 2
-
-  result = search(critical_points.descend, loss, [0.3, 0.4], grad_tolerance=1e-12)
-  assert bool(result.converged)
-  np.testing.assert_allclose(result.params, [1.0, 0.0], atol=1e-9)
-  np.testing.assert_allclose(result.eigenvalues, [2.0, 2.0], atol=1e-9)
-
-
 def test_already_critical_takes_no_step():
   loss, center = quadratic(np.array([-1.0, 2.0]))
-  result = search(critical_points.descend, loss, center)
+  result = search(critical_points.nearest, loss, center)
   assert bool(result.converged)
   assert int(result.iterations) == 0
   np.testing.assert_array_equal(result.params, center)
 
 
-def test_a_converged_search_is_not_kink_limited():
-  result = search(
-    critical_points.descend,
-    lambda theta: jnp.sum((theta - 1) ** 2),
-    [-1.0, 2.0],  # the stationary point lies in another piece
-    grad_tolerance=100,
-    pattern=lambda theta: theta > 0,
-  )
-  assert int(result.iterations) == 0
-  assert not bool(result.kink_limited)
-
-
 def test_nearest_tells_that_a_function_without_critical_points_has_none():
   result = search(critical_points.nearest, lambda theta: theta[0] + theta[1] ** 2, [0.5, 0.5])
   assert not bool(result.converged)
-  assert not bool(result.kink_limited)
   np.testing.assert_allclose(result.gradient_norm, 1.0)
   assert int(result.iterations) < 5
 
@@ -123,7 +95,7 @@ def test_iterations_end_at_the_limit():
     return jnp.sum(jnp.log(jnp.cosh(theta))) + jnp.sum(theta**4)
 
   result = search(
-    critical_points.descend, loss, [3.0, 40.0], grad_tolerance=1e-300, max_iterations=7
+    critical_points.nearest, loss, [3.0, 40.0], grad_tolerance=1e-300, max_iterations=7
   )
   assert int(result.iterations) <= 7
   assert not bool(result.converged)
@@ -132,19 +104,8 @@ def test_iterations_end_at_the_limit():
   assert np.isfinite(short.history).all()
 
 
-def test_descend_keeps_its_last_steps_for_the_gradient():
-  loss, _, start = make_regression([1, 4, 1], jnp.tanh)
-  result = search(critical_points.descend, loss, start, grad_tolerance=1e-300, max_iterations=30)
-  steps = int(result.iterations)
-  kept = critical_points.POLISH_ITERATIONS
-  assert 30 - kept < steps <= 30
-  history = np.asarray(result.history)
-  assert (np.diff(history[31 - kept : steps + 1]) < 0).all()
-  assert history[steps] < 0.5 * history[: 31 - kept].min()
-
-
 def make_regression(widths, activation, seed=0):
-  """Returns loss, pattern and start of a fit of 40 points of a sine, by a network of `widths`."""
+  """Returns loss and start of a fit of 40 points of a sine, by a network of `widths`."""
   rng = np.random.default_rng(seed)
   layers = [
     {
@@ -167,20 +128,11 @@ def make_regression(widths, activation, seed=0):
   def loss(theta):
     return jnp.mean(jnp.square(pre_activations(theta)[-1] - targets))
 
-  def pattern(theta):
-    return jnp.concatenate([(z > 0).ravel() for z in pre_activations(theta)[:-1]])
-
-  return loss, pattern, start
-
-
-def test_descend_ends_at_the_lowest_gradient_it_saw():
-  loss, _, start = make_regression([1, 8, 1], jax.nn.relu, seed=1)
-  result = search(critical_points.descend, loss, start, max_iterations=12)
-  assert result.gradient_norm <= np.nanmin(result.history)
+  return loss, start
 
 
 def test_newton_steps_are_those_of_half_the_squared_gradient_norm():
-  loss, _, start = make_regression([1, 2, 1], jnp.tanh)
+  loss, start = make_regression([1, 2, 1], jnp.tanh)
   gradient, hessian = jax.grad(loss), jax.hessian(loss)
   steps = critical_points._newton_steps(hessian, start, gradient(start), hessian(start))
 
@@ -192,64 +144,23 @@ def test_newton_steps_are_those_of_half_the_squared_gradient_norm():
   np.testing.assert_allclose(steps[0], expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-  ("find", "seed", "max_iterations"),
-  [(critical_points.descend, 3, 150), (critical_points.nearest, 0, 15)],
-)
-def test_tanh_network_reaches_1e_10(find, seed, max_iterations):
-  loss, _, start = make_regression([1, 3, 1], jnp.tanh, seed)
-  result = search(find, loss, start, grad_tolerance=1e-10, max_iterations=max_iterations)
+def test_tanh_network_reaches_1e_10():
+  loss, start = make_regression([1, 3, 1], jnp.tanh, 0)
+  result = search(critical_points.nearest, loss, start, grad_tolerance=1e-10, max_iterations=15)
   assert bool(result.converged)
   assert analysis.gradient_norm(loss, result.params) <= 1e-10
 
 
-def test_a_minimum_on_a_kink_is_reported_as_not_converged():
-  def loss(theta):  # the minimum of |a| is no critical point: the gradient there is at least 1
-    return jnp.abs(theta[0]) + theta[0] ** 2 + (theta[1] - 1) ** 2
-
-  options = {"pattern": lambda theta: theta[:1] > 0, "max_iterations": 50}
-  result = search(critical_points.descend, loss, [0.7, 3.0], **options)
-  assert not bool(result.converged)
-  assert bool(result.kink_limited)
-  assert float(result.gradient_norm) >= 1
-  np.testing.assert_allclose(result.params[0], 0.0, atol=0.1)
-
-
-def test_pattern_changes_are_counted():
-  def loss(
-    theta,
-  ):  # quadratic pieces that meet at 0 with one slope: the step crosses to the minimum
-    return jnp.sum((theta - 1) ** 2)
-
-  result = search(critical_points.nearest, loss, [-1.0, 2.0, -3.0], pattern=lambda theta: theta > 0)
-  assert bool(result.converged)
-  assert int(result.pattern_changes) == 2
-  assert not bool(result.kink_limited)
-
-
-def test_relu_stall_is_reported():
-  loss, pattern, start = make_regression([1, 5, 4, 1], jax.nn.relu, seed=0)
-  result = search(
-    critical_points.descend, loss, start, pattern=pattern, grad_tolerance=1e-12, max_iterations=100
-  )
-  assert not bool(result.converged)
-  assert bool(result.kink_limited)
-  assert float(result.gradient_norm) < float(result.gradient_norm_before)
-
-
 def test_same_start_gives_the_same_bits():
-  loss, pattern, start = make_regression([1, 5, 4, 1], jax.nn.relu)
-  runs = [
-    search(critical_points.descend, loss, start, pattern=pattern, max_iterations=20)
-    for _ in range(2)
-  ]
+  loss, start = make_regression([1, 5, 4, 1], jax.nn.relu)
+  runs = [search(critical_points.nearest, loss, start, max_iterations=20) for _ in range(2)]
   jax.tree.map(np.testing.assert_array_equal, *runs)
 
 
 def test_wrong_arguments_are_refused():
-  with pytest.raises(TypeError, match=r"start: got float32, expected float64; .*jax_enable_x64"):
-    search(critical_points.descend, jnp.sum, jnp.ones(2, jnp.float32))
-  with pytest.raises(ValueError, match="grad_tolerance: got 0, expected a positive number"):
-    search(critical_points.descend, jnp.sum, jnp.ones(2), grad_tolerance=0)
+  with pytest.raises(TypeError, match=r"params: got float32, expected float64; .*jax_enable_x64"):
+    search(critical_points.nearest, jnp.sum, jnp.ones(2, jnp.float32))
+  with pytest.raises(ValueError, match="tolerance: got 0, expected a positive number"):
+    search(critical_points.nearest, jnp.sum, jnp.ones(2), grad_tolerance=0)
   with pytest.raises(ValueError, match="max_iterations: got 0, expected at least 1"):
     search(critical_points.nearest, jnp.sum, jnp.ones(2), max_iterations=0)

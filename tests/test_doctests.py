@@ -15,7 +15,7 @@ MODULES = [
   if path.stem != "__init__"
 ]
 # Searches whose smallest example is a page; tests/test_critical_points.py has them.
-WITHOUT = {"descend", "nearest"}
+WITHOUT = {"nearest"}
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -1,56 +1,164 @@
 """The figures."""
 
+import pathlib
+from typing import Any
+
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hw1_jax.analysis import critical_points
 from hw1_jax.report import figures
 
-from .findings import count
+from .findings import CONSTANT, count, reached
 from .run import Config, Result
+
+REPORTED = pathlib.Path(__file__).parent / "reported_figure.csv"
+REPORTED_EPOCHS = pathlib.Path(__file__).parent / "reported_epochs.csv"
+MOST_SPECTRA = 30  # drawn thin, one over the other; our choice
 
 
 def draw(config: Config, result: Result) -> dict[str, Figure]:
-  """Returns ratio against loss, the three counts run by run, and the gradient norms."""
-  counts, reached = count(config, result), result.converged
-  figure, axes = figures.canvas(2, 1, width=4.6)
-  zero = f"zero up to {config.rtol:g} max|λ|"
+  """Returns the path to zero gradient, spectra, counts, ratio and loss, norms, saddles."""
+  return {
+    "minimal_ratio": draw_path(config, result),
+    "spectra": draw_spectra(result),
+    "counts": draw_counts(config, result),
+    "ratio_and_loss": draw_ratio(config, result),
+    "gradient_norms": draw_norms(config, result),
+    "saddles": draw_saddles(config, result),
+  }
+
+
+def draw_path(config: Config, result: Result) -> Figure:
+  """Returns ratio and share of negative eigenvalues against the gradient norm, along the way."""
+  figure, axes = figures.canvas(2, 1, width=4.8)
+  shares, norms = count(result.path_eigenvalues, config.rtol), result.path_gradient_norm
+  searched = result.path_epochs < 0
+  last = int(np.flatnonzero(~searched)[-1])
+  for ax, series, title in (
+    (axes[0], ((shares.plain, 0, "plain count, λ > 0"),
+               (shares.positive, 2, f"λ > {config.rtol:g} max|λ|")), "positive: the minimal ratio"),
+    (axes[1], ((shares.negative, 1, f"λ < -{config.rtol:g} max|λ|"),), "negative"),
+  ):  # fmt: skip
+    for values, color, name in series:
+      for k in range(len(norms)):
+        look: dict[str, Any] = {"color": figures.COLORS[color], "linewidth": 1.2}
+        ax.plot(norms[k, : last + 1], values[k, : last + 1], "-", **look,
+                label=f"{name}: training" if k == 0 else None)  # fmt: skip
+        ax.plot(norms[k, last:], values[k, last:], ":", **look,
+                label="then the search" if k == 0 and color == 0 else None)  # fmt: skip
+        ax.plot(norms[k, 0], values[k, 0], "o", markerfacecolor="white", markersize=6,
+                color=figures.COLORS[color])  # fmt: skip
+        ax.plot(norms[k, -1], values[k, -1], "o", markersize=6, color=figures.COLORS[color])
+    figures.label(ax, "gradient norm (training goes to the right)", "share of eigenvalues", title,
+                  xscale="log")  # fmt: skip
+    ax.invert_xaxis()
+    ax.set_ylim(bottom=0)
+  if config.report == "long":
+    told = np.genfromtxt(REPORTED_EPOCHS, delimiter=",", skip_header=4)
+    figures.reported(axes[0], np.median(told[:, 3]), np.median(told[:, 1]),
+                     "notebook, layerwise count (median)")  # fmt: skip
+  return figures.legend(figure)
+
+
+def draw_spectra(result: Result) -> Figure:
+  """Returns the spectra, sorted, on a symmetric logarithmic axis, relative to the largest."""
+  figure, (ax,) = figures.canvas()
+  for values in result.eigenvalues[:MOST_SPECTRA]:
+    real = values[np.isfinite(values)]
+    share = (np.arange(real.size) + 0.5) / real.size
+    ax.plot(share, real[::-1] / np.abs(real).max(), color=figures.COLORS[0], alpha=0.35,
+            linewidth=1)  # fmt: skip
+  ax.set_yscale("symlog", linthresh=1e-14, linscale=0.5)
+  ax.set_yticks([-1e-4, -1e-8, -1e-12, 0, 1e-12, 1e-8, 1e-4, 1])
+  ax.axhspan(-1e-15, 1e-15, color=figures.REPORTED, alpha=0.2, linewidth=0)
+  ax.set_xlabel("share of the eigenvalues, largest first")
+  ax.set_ylabel("eigenvalue / largest")
+  return figure
+
+
+def draw_counts(config: Config, result: Result) -> Figure:
+  """Returns the shares of positive, zero and negative eigenvalues against the tolerance."""
+  figure, (ax,) = figures.canvas()
+  sizes = result.counts.sum(-1, keepdims=True)
+  for i, name in enumerate(("positive", "zero", "negative")):
+    color = (0, 5, 1)[i]
+    values = (result.counts / sizes)[..., i]
+    ax.plot(result.rtols, np.median(values, 0), label=name, linewidth=1.8,
+            **figures.style(color) | {"linestyle": figures.LINES[i]})  # fmt: skip
+    ax.fill_between(result.rtols, values.min(0), values.max(0), color=figures.COLORS[color],
+                    alpha=0.18, linewidth=0)  # fmt: skip
+  rank = np.median(result.rank / sizes[..., 0], 0)
+  ax.plot(result.rtols, rank, "k.", markersize=4, label="rank of J / P")
+  ax.axvline(config.rtol, color=figures.REPORTED, linewidth=0.9)
+  figures.label(ax, "tolerance: |λ| up to this fraction of the largest is zero",
+                "share of the eigenvalues", xscale="log")  # fmt: skip
+  ax.set_ylim(-0.02, 1.02)
+  return figures.legend(figure, columns=4)
+
+
+def draw_ratio(config: Config, result: Result) -> Figure:
+  """Returns minimal ratio against loss at certified points, and what the report's figure shows."""
+  shares, ended = count(result.eigenvalues, config.rtol), reached(config, result)
+  constant = result.output_range <= CONSTANT
+  long = config.report == "long"
+  figure, axes = figures.canvas(3 if long else 2, 1, width=3.8)
   for ax, values, title in (
-    (axes[0], counts.plain, "plain count, λ > 0"),
-    (axes[1], counts.positive, zero),
+    (axes[0], shares.plain, "plain count, λ > 0"),
+    (axes[1], shares.positive, f"λ > {config.rtol:g} max|λ|"),
   ):
-    for mask, fill, name in (
-      (reached, figures.COLORS[0], f"||grad|| ≤ {config.grad_tolerance:g}"),
-      (~reached, "none", "tolerance not reached"),
+    for mask, index, name in (
+      (ended & ~constant, 0, "gradient zero to tolerance"),
+      (ended & constant, 1, "constant (dead) network"),
     ):
       if mask.any():
-        ax.scatter(result.loss[mask], values[mask], s=26, facecolor=fill, alpha=0.8,
-                   edgecolor=figures.COLORS[0], label=name)  # fmt: skip
+        ax.scatter(result.loss[mask], values[mask], s=24, alpha=0.75, label=name,
+                   **figures.marker(index))  # fmt: skip
     log = "log" if np.all(result.loss > 0) else "linear"
     figures.label(ax, "loss (MSE)", "minimal ratio", title, xscale=log)
-    ax.set_ylim(-0.02, 1.02)
-  drawn = {"minimal_ratio": figures.legend(figure)}
+  if long:
+    lines = REPORTED.read_text().splitlines()[3:]
+    told = np.asarray([line.rsplit(",", 2)[1:] for line in lines if line.startswith('"report')],
+                      float)  # fmt: skip
+    figures.reported(axes[2], told[:, 1], told[:, 0], "report's figure")
+    figures.label(axes[2], "loss (MSE)", "minimal ratio", "report: layerwise count, 1-20-1")
+  return figures.legend(figure)
 
-  figure, (ax,) = figures.canvas()
-  order, base = np.argsort(result.loss), np.zeros(len(reached))
-  for i, (name, part) in enumerate(
-    (("positive", counts.positive), ("zero", counts.zero), ("negative", counts.negative))
-  ):
-    color, hatch = figures.COLORS[(0, 5, 1)[i]], ("", "", "////")[i]
-    ax.bar(np.arange(len(base)), part[order], bottom=base, width=1.0, color=color, hatch=hatch,
-           edgecolor="white", linewidth=0.2, label=name)  # fmt: skip
-    base += part[order]
-  ax.plot(np.arange(len(base)), counts.plain[order], "k.", markersize=3, label="plain count, λ > 0")
-  figures.label(ax, "run, by increasing loss", "fraction of the eigenvalues", zero)
-  ax.set_ylim(0, 1)
-  drawn["eigenvalue_signs"] = figures.legend(figure, columns=4)
 
+def draw_norms(config: Config, result: Result) -> Figure:
+  """Returns each run's gradient norm before and after the search."""
   figure, (ax,) = figures.canvas()
-  order, index = np.argsort(result.gradient_norm), np.arange(len(reached))
-  ax.scatter(index, result.gradient_norm_before[order], s=14, color=figures.COLORS[1],
+  order, ended = np.argsort(result.certificate), reached(config, result)
+  index = np.arange(len(order))
+  ax.scatter(index, result.gradient_norm_before[order], s=16, color=figures.COLORS[1],
              marker="s", label="after training")  # fmt: skip
-  ax.scatter(index, result.gradient_norm[order], s=14, color=figures.COLORS[0],
-             label="after the search")  # fmt: skip
-  ax.axhline(config.grad_tolerance, color=figures.REPORTED, linewidth=0.9, label="tolerance")
+  ax.scatter(index, result.gradient_norm[order], s=16, facecolor="none", linewidths=0.9,
+             edgecolor=figures.COLORS[0], label="after the search: one piece")  # fmt: skip
+  ax.scatter(index, result.certificate[order], s=16, color=figures.COLORS[0],
+             label="after the search: smallest over adjacent pieces")  # fmt: skip
+  missing = ~ended[order]
+  if missing.any():
+    ax.scatter(index[missing], result.certificate[order][missing], s=60, marker="x",
+               color=figures.COLORS[6], label="not reached")  # fmt: skip
+  _tolerance(ax, config.grad_tolerance)
   figures.label(ax, "run, by increasing final norm", "gradient norm", yscale="log")
-  drawn["gradient_norms"] = figures.legend(figure)
-  return drawn
+  return figures.legend(figure, columns=2)
+
+
+def draw_saddles(config: Config, result: Result) -> Figure:
+  """Returns minimal ratio against loss at the critical points nearest to early networks."""
+  figure, (ax,) = figures.canvas()
+  shares = count(result.saddle_eigenvalues, config.rtol)
+  for i, epoch in enumerate(result.saddle_epochs):
+    found = result.saddle_gradient_norm[i] <= critical_points.GRAD_TOLERANCE
+    ax.scatter(result.saddle_loss[i][found], shares.positive[i][found], s=30, alpha=0.7,
+               label=f"from epoch {epoch}: {int(found.sum())} of {found.size}",
+               **figures.marker(i))  # fmt: skip
+  title = f"{config.saddle_widths} {config.saddle_activation}, λ > {config.rtol:g} max|λ|"
+  figures.label(ax, "loss (MSE)", "minimal ratio", title)
+  return figures.legend(figure, columns=2)
+
+
+def _tolerance(ax: Axes, value: float) -> None:
+  ax.axhline(value, color=figures.REPORTED, linewidth=0.9, label="tolerance")

@@ -5,17 +5,20 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from hw1_jax import analysis, models
+from hw1_jax import analysis
+from hw1_jax.analysis import levenberg_marquardt as lm
 from hw1_jax.report.assignment import topic_of
 from hw1_jax.summary import Claim, Number, Summary, claim, rank_correlation, spread
 
+from .points import SLOPES
 from .run import Config, Result
 
 TOPIC = topic_of("minimal_ratio")
+CONSTANT = 1e-6  # outputs that span less are constant: dead networks; our choice
 
 
 class Counts(NamedTuple):
-  """Fractions of the eigenvalues, each [M] in [0, 1]."""
+  """Fractions of the eigenvalues outside kink directions, each [M] in [0, 1]."""
 
   plain: np.ndarray  # the assignment's minimal ratio: lambda > 0
   positive: np.ndarray  # lambda > rtol max|lambda|
@@ -23,83 +26,125 @@ class Counts(NamedTuple):
   negative: np.ndarray
 
 
-def count(config: Config, result: Result) -> Counts:
-  """Returns the fractions of positive, zero and negative eigenvalues of each run."""
-  signs = analysis.count_signs(jnp.asarray(result.eigenvalues), config.rtol)
-  size = result.eigenvalues.shape[1]
-  plain = np.asarray(analysis.minimal_ratio(jnp.asarray(result.eigenvalues)))
-  return Counts(plain, *(np.asarray(number) / size for number in signs))
+def count(eigenvalues: np.ndarray, rtol: float) -> Counts:
+  """Returns the fractions of positive, zero and negative eigenvalues, of [..., P] with NaN."""
+  real = np.isfinite(eigenvalues)
+  sizes = real.sum(-1)
+  filled = jnp.asarray(np.where(real, eigenvalues, 0.0))
+  signs = analysis.count_signs(filled, rtol)
+  plain = np.asarray(analysis.count_signs(filled, 0.0).positive)
+  positive, negative = np.asarray(signs.positive), np.asarray(signs.negative)
+  return Counts(
+    plain / sizes, positive / sizes, (sizes - positive - negative) / sizes, negative / sizes
+  )
+
+
+def reached(config: Config, result: Result) -> np.ndarray:
+  """Returns which runs ended where the gradient is zero to tolerance, or the loss to rounding."""
+  return (result.certificate <= config.grad_tolerance * 1.01) | (result.end == lm.LOW_LOSS)
+
+
+def most_negative(result: Result) -> np.ndarray:
+  """Returns the most negative eigenvalue as a fraction of the largest, [M], 0 if there is none."""
+  values = result.eigenvalues
+  return np.maximum(-np.nanmin(values, axis=1), 0) / np.nanmax(np.abs(values), axis=1)
 
 
 def summarize(config: Config, result: Result) -> Summary:
   """Returns ratios, counts and gradient norms over the runs, and the claim."""
-  counts = count(config, result)
-  runs, size = result.eigenvalues.shape
-  reached = result.converged
-  note = f"{int(reached.sum())} of {runs} runs reached ||grad|| <= {config.grad_tolerance:g}"
+  counts, ended = count(result.eigenvalues, config.rtol), reached(config, result)
   told = TOPIC.reported.get(config.report, {}).get("minimal_ratio")
   zero = f"|lambda| <= {config.rtol:g} max|lambda|"
+  held = (result.held >= 0).sum(1)
+  note = f"{int(ended.sum())} of {len(ended)} runs got there"
   numbers = (
     Number("minimal ratio, plain lambda > 0", tuple(counts.plain), "", told),
     Number(f"minimal ratio, zero being {zero}", tuple(counts.positive), ""),
     Number("fraction of zero eigenvalues", tuple(counts.zero), "", None, zero),
     Number("fraction of negative eigenvalues", tuple(counts.negative), "", None, zero),
+    Number("most negative eigenvalue, of the largest", tuple(most_negative(result))),
     Number("gradient norm after training", tuple(result.gradient_norm_before)),
-    Number("gradient norm after the search", tuple(result.gradient_norm), "", None, note),
+    Number("smallest gradient after the search", tuple(result.certificate), "", None, note),
+    Number("kinks held", tuple(held)),
     Number("loss after training", tuple(result.loss_before), "MSE"),
     Number("loss after the search", tuple(result.loss), "MSE"),
   )
-  minima = counts.negative == 0
-  plainly = rank_correlation(result.loss, counts.plain) if runs > 2 else float("nan")
-  strictly = rank_correlation(result.loss, counts.positive) if runs > 2 else float("nan")
-  zeros_taken = (counts.plain - counts.positive) / np.where(counts.zero > 0, counts.zero, np.nan)
-  stalled = ~reached
-  at_kinks = int((stalled & result.kink_limited).sum())
-  units = sum(models.parse_widths(config.widths))
-  findings = [
-    f"{note} after {spread(result.iterations)} search steps; the norm went from "
-    f"{spread(result.gradient_norm_before)} to {spread(result.gradient_norm)}, the loss from "
-    f"{spread(result.loss_before)} to {spread(result.loss)}.",
-    f"The plain count says that {spread(counts.plain)} of the {size} eigenvalues are positive. "
-    f"With zeros told apart ({zero}) it is {spread(counts.positive)} positive, "
-    f"{spread(counts.zero)} zero and {spread(counts.negative)} negative: the plain count takes "
-    f"{spread(zeros_taken)} of the zeros for positive, by the sign of their rounding errors.",
-    f"{int(minima.sum())} of {runs} end points have no negative eigenvalue; rank correlation of "
-    f"loss and ratio: {plainly:.2f} by the plain count, {strictly:.2f} with zeros told apart.",
-  ]
-  if stalled.any() and config.activation in ("relu", "leaky_relu"):
-    findings.append(
-      f"Of the {int(stalled.sum())} runs that did not get there, {at_kinks} are limited by a kink: "
-      "the stationary point of their linear piece lies outside the piece, and at the kink itself "
-      "the gradient jumps without being zero; they are kept and marked."
-    )
-  if config.activation == "relu":
-    findings.append(
-      f"Zeros are expected: at a point of zero gradient every one of the {units} ReLU units has a "
-      "scaling symmetry (one zero eigenvalue each), and a unit that is inactive at all points "
-      f"({spread(result.dead_units)} of them a run) adds its other parameters."
-    )
-  table = [
+  sentences = describe(config, result, counts)
+  captions = {
+    "minimal_ratio": sentences["path"],
+    "spectra": sentences["negative"],
+    "counts": sentences["zeros"],
+    "ratio_and_loss": sentences["ratio"],
+    "gradient_norms": sentences["search"],
+    "saddles": sentences["saddles"],
+  }
+  findings = tuple(sentences.values())
+  return Summary(
+    numbers, tuple(judge_claims(config, result)), findings, captions,
+    {"minimal_ratio": table(config, result, counts)},
+  )  # fmt: skip
+
+
+def describe(config: Config, result: Result, counts: Counts) -> dict[str, str]:
+  """Returns the sentences, by what they speak of."""
+  ended = reached(config, result)
+  runs, size = result.eigenvalues.shape
+  held = (result.held >= 0).sum(1)
+  ends = [f"{n} by {lm.ENDS[i]}" for i, n in enumerate(np.bincount(result.end, minlength=4)) if n]
+  at = int(np.argmin(np.abs(np.log(result.rtols / config.rtol)))) if config.rtol > 0 else 0
+  constant = result.output_range <= CONSTANT
+  norms, path = result.path_gradient_norm, count(result.path_eigenvalues, config.rtol)
+  saddles = count(result.saddle_eigenvalues, config.rtol)
+  found = result.saddle_gradient_norm <= analysis.critical_points.GRAD_TOLERANCE
+  correlation = rank_correlation(result.saddle_loss[found], saddles.positive[found])
+  kinks = (
+    f" {int((held > 0).sum())} end on kinks, {spread(held)} of them a run, certified by the "
+    "smallest norm in the convex hull of the adjacent pieces' gradients (Clarke)."
+    if config.activation in SLOPES
+    else ""
+  )
+  return {
+    "path": f"From initialization to the point of zero gradient, ||grad|| falls from "
+    f"{spread(norms[:, 0])} to {spread(norms[:, -1])}; the fraction of negative eigenvalues goes "
+    f"from {spread(path.negative[:, 0])} to {spread(path.negative[:, -1])} and the plain ratio "
+    f"from {spread(path.plain[:, 0])} to {spread(path.plain[:, -1])}.",
+    "search": f"{int(ended.sum())} of {runs} runs reach a zero gradient (<= "
+    f"{config.grad_tolerance:g}) after {spread(result.iterations)} steps: {', '.join(ends)}. The "
+    f"norm goes from {spread(result.gradient_norm_before)} to {spread(result.certificate)}, the "
+    f"loss from {spread(result.loss_before)} to {spread(result.loss)}.{kinks}",
+    "negative": f"The most negative eigenvalue is {spread(most_negative(result))} of the largest: "
+    "what is left of negative curvature is left of the gradient.",
+    "ratio": f"The plain count says that {spread(counts.plain)} of the {size} eigenvalues are "
+    f"positive; with zeros told apart (rtol {config.rtol:g}) {spread(counts.positive)} are, "
+    f"{spread(counts.zero)} are zero and {spread(counts.negative)} negative. rank(J)/P is "
+    f"{spread(result.rank[:, at] / size)}.",
+    "zeros": f"Of {spread(result.counts[:, at, 1])} zeros a run at rtol {result.rtols[at]:.1e}, "
+    f"parameters without effect account for {spread(result.no_effect)}, scaling symmetries for "
+    f"{spread(result.scalings)}, the remaining rank deficiency of J for the others, and "
+    f"{spread(result.unexplained[:, at])} are left unexplained. {int(constant.sum())} of {runs} "
+    f"networks are constant; {spread(result.dead_units)} units a run are dead.",
+    "saddles": f"{int(found.sum())} of {found.size} barely trained networks (hidden widths "
+    f"{config.saddle_widths}, {config.saddle_activation}) lie near a point of zero gradient; there "
+    f"{spread(saddles.positive[found])} of the eigenvalues are positive and "
+    f"{spread(saddles.negative[found])} negative; rank correlation of loss and ratio "
+    f"{correlation:.2f}.",
+  }
+
+
+def table(config: Config, result: Result, counts: Counts) -> list[dict[str, object]]:
+  """Returns one row per run."""
+  ended = reached(config, result)
+  return [
     {"run": m, "loss": float(result.loss[m]), "gradient_norm": float(result.gradient_norm[m]),
-     "converged": bool(reached[m]), "kink_limited": bool(result.kink_limited[m]),
-     "iterations": int(result.iterations[m]), "ratio_plain": float(counts.plain[m]),
+     "certificate": float(result.certificate[m]), "reached": bool(ended[m]),
+     "end": lm.ENDS[int(result.end[m])], "iterations": int(result.iterations[m]),
+     "kinks_held": int((result.held[m] >= 0).sum()), "ratio_plain": float(counts.plain[m]),
      "ratio_at_rtol": float(counts.positive[m]), "zero": float(counts.zero[m]),
      "negative": float(counts.negative[m]), "loss_before": float(result.loss_before[m]),
-     "gradient_norm_before": float(result.gradient_norm_before[m])}
-    for m in range(runs)
+     "gradient_norm_before": float(result.gradient_norm_before[m]),
+     "output_range": float(result.output_range[m])}
+    for m in range(len(ended))
   ]  # fmt: skip
-  return Summary(
-    numbers,
-    tuple(judge_claims(config, result)),
-    tuple(findings),
-    {
-      "minimal_ratio": findings[1] + " Open symbols: gradient norm above the tolerance.",
-      "eigenvalue_signs": "Positive, zero and negative eigenvalues of every run, in the order of "
-      "the loss. " + findings[2],
-      "gradient_norms": findings[0],
-    },
-    {"minimal_ratio": table},
-  )
 
 
 def judge_claims(config: Config, result: Result) -> list[Claim]:
@@ -107,11 +152,5 @@ def judge_claims(config: Config, result: Result) -> list[Claim]:
   if config.report != "long" or result.training_loss.shape[1] < 100:
     return []
   loss = result.training_loss[:, 99]
-  return [
-    claim(
-      "L-1.2.3",
-      TOPIC.claims["L-1.2.3"],
-      loss > 1e-3,
-      f"Loss at epoch 100: {spread(loss)}.",
-    )
-  ]
+  evidence = f"Loss at epoch 100: {spread(loss)}."
+  return [claim("L-1.2.3", TOPIC.claims["L-1.2.3"], loss > 1e-3, evidence)]

@@ -1,22 +1,24 @@
-"""Settings, result, and the computation."""
+"""Settings, result, computation."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hw1_jax import analysis, data, devices, models, pytrees, rng
-from hw1_jax.analysis import critical_points
+from hw1_jax import analysis, data
 from hw1_jax.loops import Monitor
 from hw1_jax.runs.memory import Need
 from hw1_jax.runs.settings import setting
-from hw1_jax.training import full_batch, losses
+from hw1_jax.training import full_batch
 
 from .. import settings as shared
+from . import points
 
-METHODS = {"descend": critical_points.descend, "nearest": critical_points.nearest}
+# Where the way to the minimum is looked at, and where the search for saddles starts: epochs.
+PATH_EPOCHS = (0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)  # those before the last, and the last
+SADDLE_EPOCHS = (0, 10, 100, 1000)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,120 +33,99 @@ class Config(shared.FunctionSettings):
   )
   num_epochs: int = shared.num_epochs(2500, "epochs of training before the search")
   num_runs: int = shared.num_runs(100, "trainings, as the assignment asks")
-  method: str = setting(
-    "descend", "search downhill, or for the nearest critical point", choices=tuple(METHODS)
-  )
   grad_tolerance: float = setting(
     1e-6, "the gradient is almost zero at this 2-norm; our choice", above=0
   )
+  loss_tolerance: float = setting(
+    1e-14, "a fit this good is over, too: smooth networks go on falling for ever", minimum=0
+  )
   max_iterations: int = setting(
-    20, "search steps, each with one Hessian and one eigendecomposition", minimum=1, maximum=100_000
+    1000, "search steps, each one small linear system", minimum=1, maximum=1_000_000
   )
   rtol: float = setting(
     analysis.ZERO_RTOL, "eigenvalues up to rtol * max|lambda| count as zero", minimum=0, below=1
   )
-
-
-# P x P matrices of a search at its peak, on every device: 8.1 at P = 2101 (11.9 with "nearest"),
-# but 18.9 GB on two devices where 8 gave 14.4, so a third more is asked for.
-MATRICES = {"descend": 11, "nearest": 16}
+  path_runs: int = setting(3, "runs whose whole way is looked at", minimum=1, maximum=1000)
+  saddle_widths: str = shared.widths("20", "hidden widths of the networks whose saddles are sought")
+  saddle_activation: str = shared.activation("tanh")
+  saddle_runs: int = setting(20, "saddles sought from each epoch", minimum=1, maximum=10_000)
 
 
 def memory_need(config: Config) -> Need:
-  """Returns what the exact Hessians and their eigenvectors take: P^2 each, on every device."""
-  widths = models.parse_widths(config.widths)
-  size = models.count_parameters(models.MLP((*widths, 1)), (1, 1))
+  """Returns what the exact Hessians take: six matrices of P^2 on every device.
+
+  The matrix, 1.5 more while it is built, its copy within the held kinks, and the eigenvalue
+  solver's two. The search itself is smaller: N P and min(N, P)^2.
+  """
+  size = points.num_parameters(config.widths)
   devices = min(jax.local_device_count(), config.num_runs)
+  search = analysis.levenberg_marquardt.memory_bytes(config.num_points, size)
   return Need(
-    float(devices * MATRICES[config.method] * size**2 * np.dtype(np.float64).itemsize),
+    float(devices * (6 * size**2 * np.dtype(np.float64).itemsize + search)),
     "widths",
     config.widths,
     f"exact Hessians of {size} parameters on {devices} devices",
-    "use a smaller net or fewer devices, num_devices=1; experiments.gradient_norm needs no Hessian",
+    "use a smaller net or a smaller --num_devices; experiments.gradient_norm needs no Hessian",
   )
 
 
 class Result(NamedTuple):
-  """M runs, E epochs, I search steps, P parameters; float64 except the training's float32."""
+  """M runs, E epochs, P parameters, R tolerances, K runs and S points of the path, Q saddles.
+
+  float64 but for the training's float32.
+  """
 
   training_loss: np.ndarray  # [M, E] MSE, before each epoch's update
   trained_params: np.ndarray  # [M, P] float32, where the search starts
   params: np.ndarray  # [M, P] where the Hessian was taken
+  held: np.ndarray  # [M, H] int: the example whose kink a first-layer unit is held on, or -1
   loss: np.ndarray  # [M] MSE at `params`
-  gradient_norm: np.ndarray  # [M] ||grad loss||_2 at `params`
+  gradient_norm: np.ndarray  # [M] ||grad loss||_2 of the piece at `params`
+  certificate: (
+    np.ndarray
+  )  # [M] smallest norm in the hull of the adjacent pieces' gradients (Clarke)
   loss_before: np.ndarray  # [M] at `trained_params`
   gradient_norm_before: np.ndarray  # [M]
-  converged: np.ndarray  # [M] bool: gradient_norm <= grad_tolerance
-  kink_limited: np.ndarray  # [M] bool: the stationary point of the linear piece lies outside it
-  iterations: np.ndarray  # [M] int, search steps taken
-  pattern_changes: np.ndarray  # [M] int, activations switched on or off over the search
-  eigenvalues: np.ndarray  # [M, P] of the Hessian at `params`, ascending
-  dead_units: np.ndarray  # [M] int, hidden units that are inactive at every point (ReLU only)
+  end: np.ndarray  # [M] int: why the search ended, of `levenberg_marquardt.ENDS`
+  iterations: np.ndarray  # [M] int, search steps
+  eigenvalues: np.ndarray  # [M, P] of the Hessian within the held kinks, ascending; then NaN
+  rtols: np.ndarray  # [R] of the counts
+  counts: np.ndarray  # [M, R, 3] int: positive, zero, negative eigenvalues at each rtol
+  rank: np.ndarray  # [M, R] int, of (2/N) J'J: eigenvalues above rtol max|lambda|
+  residual: np.ndarray  # [M, R] int, eigenvalues beyond that of the residual part of the Hessian
+  unexplained: np.ndarray  # [M, R] int: zeros beyond the nullity of J
+  no_effect: np.ndarray  # [M] int: parameters that change no output
+  scalings: np.ndarray  # [M] int: (leaky) ReLU units with a scaling symmetry
+  dead_units: np.ndarray  # [M] int, hidden units that are off at every point (ReLU only)
+  output_range: np.ndarray  # [M] largest less smallest output; 0 for a constant network
+  path_epochs: np.ndarray  # [S] int: epochs of training; -1 for points of the search
+  path_gradient_norm: np.ndarray  # [K, S]; in the search the steepest slope downhill
+  path_loss: np.ndarray  # [K, S]
+  path_eigenvalues: np.ndarray  # [K, S, P]
+  saddle_epochs: np.ndarray  # [Q] int: epochs of training before the search for the nearest point
+  saddle_loss: np.ndarray  # [Q, runs]
+  saddle_gradient_norm: np.ndarray  # [Q, runs] at the points found
+  saddle_eigenvalues: np.ndarray  # [Q, runs, P of the smaller networks]
 
 
 def run(config: Config, monitor: Monitor) -> Result:
-  """Returns M trainings, each followed by its search and the spectrum where that ended."""
-  keys = rng.member_keys(config.seed, config.num_runs)
-  widths = models.parse_widths(config.widths)
-  model = models.MLP((*widths, 1), config.activation, batch_last=True)
-  forward, start = models.ravelled(model, rng.streams(keys, "init"), (1, 1))
+  """Returns M trainings, the points of zero gradient behind them, the way there, and saddles."""
+  start, loss = points.make_training(config, config.widths, config.num_runs)
   x, y = data.function_data(config.target, config.num_points)
   trained = full_batch.fit(
     monitor,
     "train",
-    lambda params, x, y: losses.mse(forward(params, x), y),
+    loss,
     start,
     [jnp.stack([values] * config.num_runs) for values in (x, y)],
     config.make_optimizer(config.learning_rate, config.weight_decay),
     num_epochs=config.num_epochs,
   )
-  search = devices.map_members(make_search(config, model))
-  found = monitor.map(
-    "search",
-    lambda rows: search(jnp.asarray(trained.params[rows], jnp.float64)),
-    config.num_runs,
-    batch_size=devices.make_mesh().size,
+  epochs = [epoch for epoch in PATH_EPOCHS if epoch < config.num_epochs] + [config.num_epochs]
+  return Result(
+    training_loss=trained.history["loss"],
+    trained_params=trained.params,
+    **points.search_runs(config, monitor, trained.params),
+    **points.measure_path(config, monitor, epochs),
+    **points.find_saddles(config, monitor, SADDLE_EPOCHS),
   )
-  return Result(training_loss=trained.history["loss"], trained_params=trained.params, **found)
-
-
-def make_search(config: Config, model: models.MLP) -> Any:
-  """Returns theta [P] float64 -> dict of what `Result` keeps of one run's search."""
-  x, y = (jnp.asarray(v) for v in data.function_data(config.target, config.num_points,
-                                                     dtype=np.float64))  # fmt: skip
-  activation = models.ACTIVATIONS[config.activation]
-  example = pytrees.cast(models.init(model, jax.random.key(0), (1, 1)), jnp.float64)
-  unravel = pytrees.ravel(example)[1]
-
-  def loss(theta: jax.Array) -> jax.Array:
-    return losses.mse(models.apply(model, unravel(theta), x), y)
-
-  def hessian(theta: jax.Array) -> jax.Array:
-    return analysis.mlp_hessian(unravel(theta), activation, x, y)
-
-  def active(theta: jax.Array) -> jax.Array:  # [units, N] bool
-    hidden, rows = x.T, []
-    for i in range(len(model.features) - 1):
-      layer = unravel(theta)[f"dense_{i:02d}"]
-      z = layer["kernel"].T @ hidden + layer["bias"][:, None]
-      rows.append(z > 0)
-      hidden = shared.activation(z)
-    return jnp.concatenate(rows)
-
-  piecewise = config.activation in ("relu", "leaky_relu")
-
-  def search(theta: jax.Array) -> dict[str, jax.Array]:
-    point = METHODS[config.method](
-      loss,
-      hessian,
-      theta,
-      grad_tolerance=config.grad_tolerance,
-      max_iterations=config.max_iterations,
-      pattern=(lambda theta: active(theta).ravel()) if piecewise else None,
-    )
-    fields = point._asdict()
-    del fields["history"]
-    dead = jnp.sum(~jnp.any(active(point.params), axis=1)) if config.activation == "relu" else 0
-    return {**fields, "dead_units": jnp.asarray(dead)}
-
-  return search

@@ -1,6 +1,16 @@
 """Analysis: what a trained network's loss looks like around its weights."""
 
-from hw1_jax.analysis import alignment, connectivity, critical_points, directions, surface
+from hw1_jax.analysis import (
+  alignment,
+  connectivity,
+  critical_points,
+  directions,
+  kink_search,
+  kinks,
+  levenberg_marquardt,
+  surface,
+  zeros,
+)
 from hw1_jax.analysis.flatness import (
   ball,
   box,
@@ -65,6 +75,9 @@ __all__ = [
   "jacobian_norms",
   "kendall",
   "keskar_sharpness",
+  "kink_search",
+  "kinks",
+  "levenberg_marquardt",
   "loss_gradient_norms",
   "make_interpolate",
   "make_interpolate_mlp",
@@ -88,4 +101,5 @@ __all__ = [
   "tridiagonalize",
   "weight_norms",
   "worst_case_sharpness",
+  "zeros",
 ]

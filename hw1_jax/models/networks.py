@@ -30,6 +30,7 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
   "leaky_relu": nn.leaky_relu,  # slope 0.01, PyTorch's default
   "tanh": jnp.tanh,
   "sigmoid": nn.sigmoid,
+  "softplus": nn.softplus,
 }
 
 

@@ -83,7 +83,7 @@ def make_fit_chunk(
   optimizer: optax.GradientTransformation,
   rule: StopRule | None,
   *,
-  num_epochs: int,
+  num_epochs: int | jax.Array,
   chunk_size: int,
   measure: Measure = loss_only,
 ) -> Callable[..., tuple[FitState, dict[str, jax.Array]]]:

@@ -1,0 +1,247 @@
+"""Levenberg-Marquardt that respects kinks: networks with one hidden layer of ReLU units.
+
+The equations and what stationary means stand in `kinks`. A point is searched with an active set of
+held kinks, at most one per unit; `kinks.certify` judges what comes out, by itself.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from hw1_jax.analysis import levenberg_marquardt as lm
+from hw1_jax.analysis.kinks import Network, Params, extend, from_params, held_normals, to_params
+
+TOLERANCE = 1e-6  # the goal of the experiment; our choice
+# A held kink is released when its slope downhill exceeds this fraction of the remaining gradient.
+# Our choice: the usual caution of active-set methods; 1e-3 and 0.5 serve as well.
+RELEASE = 0.1
+NUDGE = 1e-12  # how far |z| is set off the kink of a released unit: just enough for its sign
+
+
+class KinkPoint(NamedTuple):
+  """Where a search ended, why, and how it went; scalars unless stated."""
+
+  params: Params
+  held: jax.Array  # [H] int: the example whose kink each unit is held on, -1 for none
+  loss: jax.Array
+  loss_before: jax.Array
+  stationarity: (
+    jax.Array
+  )  # the steepest slope downhill at `params`: ||grad L|| where nothing is held
+  gradient_norm_before: jax.Array
+  end: jax.Array  # int, of `levenberg_marquardt.ENDS`
+  iterations: jax.Array  # int
+  loss_history: jax.Array  # [max_iterations + 1], then NaN
+  history: jax.Array  # [max_iterations + 1] of `stationarity`, likewise
+
+
+class _Point(NamedTuple):
+  """A network and its values at all examples, held kinks at exactly zero."""
+
+  network: Network
+  held: jax.Array  # [H]
+  z: jax.Array  # [N, H]
+  slopes: jax.Array  # [N, H]: phi'(z)
+  values: jax.Array  # [N, H]: phi(z)
+  residuals: jax.Array  # [N]
+
+
+class _Problem(NamedTuple):
+  inputs: jax.Array  # [N, 1 + D]: x~
+  lengths: jax.Array  # [N]: |x~|
+  kernel: jax.Array  # [N, N]: x~ . x~
+  targets: jax.Array  # [N]
+  slope: float
+
+
+class _State(NamedTuple):
+  network: Network
+  held: jax.Array
+  damping: jax.Array
+  factor: jax.Array
+  step: jax.Array
+  end: jax.Array
+  losses: jax.Array
+  history: jax.Array
+
+
+def minimize(
+  params: Params,
+  inputs: jax.Array,
+  targets: jax.Array,
+  *,
+  slope: float = 0.0,
+  tolerance: float | jax.Array = TOLERANCE,
+  max_iterations: int = lm.MAX_ITERATIONS,
+) -> KinkPoint:
+  """Returns a stationary point of the mean squared error, downhill from `params`, kinks respected.
+
+  In each step the held kinks stay, by projecting their normals out of the Jacobian (the held set
+  is linear in the weights, so steps keep it exactly). Two trial points are compared: the whole
+  Levenberg-Marquardt step, and the one whose units stop at the first kink with c > 0 that they meet
+  and are held there from then on; the lower loss wins. A held kink whose slope on either side leads
+  downhill is released to that side. This is the projected Newton method (Bertsekas 1982) with kinks
+  for bounds. The N x N system is built from x~.x~ and the units' values, not from the Jacobian.
+  Works inside jit and `devices.map_members`.
+
+  Measured (1-500-1 ReLU, sinc, 2500 epochs of Adam, 20 seeds): 20 of 20 within 1e-6 after 69 to 332
+  steps; Levenberg-Marquardt without held kinks: 0 of 12, stuck at 1e-6 to 8e-6 after 118 to 723.
+
+  Memory: about fourteen arrays of N H and six of N^2 numbers.
+
+  Args:
+    params: of `models.MLP((H, 1))`, float64.
+    inputs: [N, D].
+    targets: [N, 1].
+    slope: phi's below zero, less than 1: 0 for relu, 0.01 for leaky_relu.
+    tolerance: of the steepest slope downhill, the 2-norm over all parameters.
+    max_iterations: the most steps.
+
+  Raises:
+    TypeError: a parameter is not float64.
+    ValueError: not one hidden layer with one output; an option out of its range.
+
+  >>> import jax
+  >>> with jax.enable_x64(True):  # |x| by two units
+  ...   x = jnp.asarray([[-1.0], [0.0], [1.0]])
+  ...   inner, outer = jnp.asarray([[0.1, 0.5], [0.2, -1.0]]), jnp.asarray([1.0, 0.7])
+  ...   start = Network(inner, outer, jnp.asarray(0.0))
+  ...   found = minimize(to_params(start), x, jnp.abs(x))
+  >>> lm.ENDS[int(found.end)], float(found.loss) < 1e-9
+  ('tolerance', True)
+  """
+  lm.require_float64(params)
+  lm.require_options(tolerance, max_iterations)
+  problem = _make_problem(inputs, targets, slope)
+  network = from_params(params)
+
+  def advance(state: _State) -> _State:
+    point, stationarity = _release(problem, _evaluate(problem, state.network, state.held))
+    total = point.residuals @ point.residuals
+    gram, normals = _gram(problem, point)
+    scale = jnp.max(jnp.diag(gram))
+    damping = jnp.where(state.step == 0, lm.INITIAL_DAMPING * scale, state.damping)
+    damping = jnp.maximum(damping, lm.LEAST_DAMPING * scale)
+    step, promised = _step(problem, point, gram, normals, damping)
+    trial, held, reached = _better_trial(problem, point, step)
+    falls, lowered, factor = lm.judge(total, promised, reached, damping, state.factor)
+    end = jnp.where(state.step >= max_iterations, lm.OUT_OF_STEPS, -1)
+    end = jnp.where(~falls & (damping > lm.MOST_DAMPING * scale), lm.STUCK, end)
+    end = jnp.where(stationarity <= tolerance, lm.REACHED, end)
+    moved = _choose(falls, (trial, held), (point.network, point.held))
+    network, held = _choose(end < 0, moved, (state.network, state.held))
+    return _State(network, held, lowered, factor, state.step + (end < 0), end,
+                  state.losses.at[state.step].set(total / inputs.shape[0]),
+                  state.history.at[state.step].set(stationarity))  # fmt: skip
+
+  blank = jnp.full(max_iterations + 1, jnp.nan)
+  nothing = jnp.full(network.outer.shape, -1)
+  first = _State(network, nothing, jnp.ones(()), 2 * jnp.ones(()), jnp.zeros((), int),
+                 -jnp.ones((), int), blank, blank)  # fmt: skip
+  last = jax.lax.while_loop(lambda state: state.end < 0, advance, first)
+  k = last.step
+  return KinkPoint(to_params(last.network), last.held, last.losses[k], last.losses[0],
+                   last.history[k], last.history[0], last.end, k, last.losses,
+                   last.history)  # fmt: skip
+
+
+def _make_problem(inputs: jax.Array, targets: jax.Array, slope: float) -> _Problem:
+  if not slope < 1:
+    raise ValueError(f"slope: got {slope}, expected less than 1")
+  extended = extend(jnp.asarray(inputs, jnp.float64))
+  return _Problem(extended, jnp.linalg.norm(extended, axis=1), extended @ extended.T,
+                  jnp.asarray(targets)[:, 0], slope)  # fmt: skip
+
+
+def _evaluate(problem: _Problem, network: Network, held: jax.Array) -> _Point:
+  on_kink = jnp.arange(problem.inputs.shape[0])[:, None] == held
+  z = jnp.where(on_kink, 0.0, problem.inputs @ network.inner.T)
+  slopes = jnp.where(z > 0, 1.0, problem.slope)
+  values = slopes * z
+  residuals = values @ network.outer + network.bias - problem.targets
+  return _Point(network, held, z, slopes, values, residuals)
+
+
+def _release(problem: _Problem, point: _Point) -> tuple[_Point, jax.Array]:
+  """Returns the point with the kinks let go that a slope leads off, and the steepest slope."""
+  network, held, r = point.network, point.held, point.residuals
+  examples = r.shape[0]
+  is_held, index = held >= 0, jnp.maximum(held, 0)
+  normals = held_normals(held, problem.inputs)
+  pulled = (problem.inputs * r[:, None]).T @ point.slopes
+  inner = 2 / examples * (pulled * network.outer).T
+  off = jnp.sum(inner * normals, axis=1)
+  jump = 2 / examples * (1 - problem.slope) * network.outer * r[index] * problem.lengths[index]
+  on = off + jnp.where(is_held, jump, 0.0)
+  smooth = jnp.sum(jnp.square(inner - off[:, None] * normals))
+  smooth += jnp.square(2 / examples) * (jnp.sum(jnp.square(r @ point.values)) + jnp.sum(r) ** 2)
+  downhill = jnp.where(is_held, jnp.maximum(jnp.maximum(off, -on), 0.0), 0.0)
+  stationarity = jnp.sqrt(smooth + jnp.sum(jnp.square(downhill)))
+
+  goes = downhill > RELEASE * jnp.sqrt(smooth)
+  side = jnp.where(goes, jnp.where(off > -on, -1.0, 1.0), 0.0)
+  moved = network.inner + (side * NUDGE / problem.lengths[index])[:, None] * normals
+  at_kink = jnp.arange(examples)[:, None] == jnp.where(side > 0, held, -1)
+  slopes = jnp.where(at_kink, 1.0, point.slopes)
+  network = network._replace(inner=moved)
+  held = jnp.where(goes, -1, held)
+  point = point._replace(network=network, held=held, slopes=slopes)
+  return jax.lax.optimization_barrier(point), stationarity
+
+
+def _gram(problem: _Problem, point: _Point) -> tuple[jax.Array, jax.Array]:
+  """Returns J J' [N, N] with the held normals projected out of J, and the normals [H, 1 + D].
+
+  J's rows are (w_j phi'(z_ij) x~_i, phi(z_ij), 1), so J J' is the neural tangent kernel
+  (x~.x~) * (S S') + A A' + 1, less the part of S along the normals.
+  """
+  normals = held_normals(point.held, problem.inputs)
+  slopes = point.slopes * point.network.outer
+  along = slopes * (problem.inputs @ normals.T)
+  slopes, along = jax.lax.optimization_barrier((slopes, along))
+  gram = problem.kernel * (slopes @ slopes.T) + point.values @ point.values.T + 1
+  return gram - along @ along.T, normals
+
+
+def _step(
+  problem: _Problem, point: _Point, gram: jax.Array, normals: jax.Array, damping: jax.Array
+) -> tuple[Network, jax.Array]:
+  """Returns the Levenberg-Marquardt step within the held kinks, and what the model promises."""
+  system = gram + damping * jnp.eye(gram.shape[0])
+  factor = jax.scipy.linalg.cho_factor(system, lower=True)
+  multipliers = jax.scipy.linalg.cho_solve(factor, point.residuals)
+  inner = ((problem.inputs * multipliers[:, None]).T @ point.slopes * point.network.outer).T
+  inner -= jnp.sum(inner * normals, axis=1, keepdims=True) * normals
+  step = Network(-inner, -(multipliers @ point.values), -jnp.sum(multipliers))
+  return step, damping**2 * (multipliers @ multipliers)
+
+
+def _better_trial(
+  problem: _Problem, point: _Point, step: Network
+) -> tuple[Network, jax.Array, jax.Array]:
+  """Returns the lower of the whole step and the one that stops at kinks: network, held, sum."""
+  network, r = point.network, point.residuals
+  whole = jax.tree.map(jnp.add, network, step)
+  change = problem.inputs @ step.inner.T
+  crosses = (r[:, None] * whole.outer > 0) & (point.z * (point.z + change) < 0) & (point.held < 0)
+  fraction = jnp.where(crosses, -point.z / jnp.where(crosses, change, 1.0), 2.0)
+  first = jnp.min(fraction, axis=0)
+  stops = first <= 1
+  example = jnp.argmax(fraction == first, axis=0)
+  inner = network.inner + jnp.where(stops, first, 1.0)[:, None] * step.inner
+  chosen = problem.inputs[example]
+  excess = jnp.sum(inner * chosen, axis=1) / problem.lengths[example] ** 2
+  inner -= jnp.where(stops, excess, 0.0)[:, None] * chosen  # the crossing itself, to rounding
+  stopped, held = whole._replace(inner=inner), jnp.where(stops, example, point.held)
+
+  def total(network: Network, held: jax.Array) -> jax.Array:
+    return jnp.sum(jnp.square(_evaluate(problem, network, held).residuals))
+
+  far, near = total(whole, point.held), total(stopped, held)
+  network, held = _choose(near < far, (stopped, held), (whole, point.held))
+  return network, held, jnp.minimum(near, far)
+
+
+def _choose(condition: jax.Array, yes: Any, no: Any) -> Any:
+  return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)

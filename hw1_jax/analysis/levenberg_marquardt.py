@@ -1,0 +1,235 @@
+"""Levenberg-Marquardt: from given weights to a point where the gradient of a mean square is zero.
+
+The loss is L(theta) = (1/N) |r(theta)|^2 for any residual function r of any pytree, J = dr/dtheta
+its Jacobian [N, P], and grad L = (2/N) J'r. A step solves
+
+    minimize over d   |r + J d|^2 + lambda |d|^2
+
+by whichever system is smaller, d = -J'(J J' + lambda I_N)^-1 r or d = -(J'J + lambda I_P)^-1 J'r:
+the same d. The damping lambda follows the gain ratio rho, the loss's fall over that of the model:
+a step that lowers the loss is taken and lambda multiplied by max(1/10, 1 - (2 rho - 1)^3), else
+lambda is multiplied by 2, 4, 8, ... until a step does. Sources: Nocedal & Wright, Numerical
+Optimization, ch. 10; the damping rule is Nielsen's (IMM-REP-1999-05), with 1/10 for his 1/3: our
+choice, because the valleys of trained networks want many decades of lambda.
+
+Networks of piecewise linear units have kinks, at which this search stalls: see `kinks`.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hw1_jax import pytrees
+
+PyTree = Any
+
+TOLERANCE = 1e-10  # our choice: smooth networks reach it
+MAX_ITERATIONS = 1000  # our choice: what 1-500-1 ReLU networks need at the most, with a reserve
+INITIAL_DAMPING = 1e-3  # times the largest diagonal entry of J J' or J'J; Nielsen's for good starts
+SHRINK = 0.1  # a step lowers the damping to no less than this fraction
+# Below this fraction of the largest diagonal entry the system is as good as undamped in float64.
+LEAST_DAMPING = 1e-16
+# The search is stuck where even a step damped this much (same unit) does not lower the loss.
+MOST_DAMPING = 1e8
+# Sums of squares that differ by less than this fraction are equal up to rounding. Where the model
+# promises no more, a step is taken that does not raise the loss by more: the gradient, which is
+# accurate to its own rounding, goes on falling.
+ROUNDING = 1e-13
+
+# How a search ended.
+REACHED, LOW_LOSS, STUCK, OUT_OF_STEPS = range(4)
+ENDS = ("tolerance", "loss at rounding", "no step lowers the loss", "out of steps")
+
+
+class Minimum(NamedTuple):
+  """Where a search ended, why, and how it went; scalars unless stated."""
+
+  params: PyTree
+  loss: jax.Array  # mean square
+  loss_before: jax.Array
+  gradient_norm: jax.Array  # ||grad L||_2 at `params`
+  gradient_norm_before: jax.Array
+  end: jax.Array  # int: REACHED, LOW_LOSS, STUCK or OUT_OF_STEPS
+  iterations: jax.Array  # int: systems solved
+  loss_history: jax.Array  # [max_iterations + 1] from the start to `params`, then NaN
+  gradient_history: jax.Array  # [max_iterations + 1] ||grad L||_2, likewise
+
+
+class _State(NamedTuple):
+  theta: jax.Array
+  damping: jax.Array
+  factor: jax.Array  # of the next increase of the damping
+  step: jax.Array
+  end: jax.Array  # -1 while searching
+  losses: jax.Array
+  norms: jax.Array
+
+
+def damped_step(
+  jacobian: jax.Array, residuals: jax.Array, damping: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+  """Returns (d [P], |r + J d|^2): the step, and the sum of squares that the model promises.
+
+  Solved by Cholesky in the smaller of the spaces of residuals [N] and parameters [P].
+
+  >>> import jax.numpy as jnp
+  >>> step, promised = damped_step(jnp.asarray([[2.0]]), jnp.asarray([4.0]), jnp.asarray(0.0))
+  >>> float(step[0]), float(promised)
+  (-2.0, 0.0)
+  """
+  rows, columns = jacobian.shape
+  if rows <= columns:
+    gram = jacobian @ jacobian.T + damping * jnp.eye(rows, dtype=jacobian.dtype)
+    multipliers = _solve(gram, residuals)
+    return -(jacobian.T @ multipliers), damping**2 * (multipliers @ multipliers)
+  gram = jacobian.T @ jacobian + damping * jnp.eye(columns, dtype=jacobian.dtype)
+  step = -_solve(gram, jacobian.T @ residuals)
+  return step, jnp.sum(jnp.square(residuals + jacobian @ step))
+
+
+def judge(
+  total: jax.Array, promised: jax.Array, reached: jax.Array, damping: jax.Array, factor: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+  """Returns (whether a step is taken, the next damping, the next factor of its increase).
+
+  Args:
+    total: the sum of squares before the step.
+    promised: the model's after it.
+    reached: the true one after it.
+    damping: of the step.
+    factor: by which the damping grows if the step is not taken.
+
+  >>> import jax.numpy as jnp
+  >>> takes, damping, _ = judge(*map(jnp.asarray, (2.0, 1.0, 1.0, 0.5, 2.0)))  # as promised
+  >>> bool(takes), round(float(damping), 3)
+  (True, 0.05)
+  """
+  at_rounding = total - promised <= ROUNDING * total
+  takes = (reached < total) | (at_rounding & (reached <= (1 + ROUNDING) * total))
+  gain = jnp.where(at_rounding, 1.0, jnp.minimum((total - reached) / (total - promised), 1.0))
+  shrunk = damping * jnp.clip(1 - (2 * gain - 1) ** 3, SHRINK, 2.0)
+  return takes, jnp.where(takes, shrunk, damping * factor), jnp.where(takes, 2.0, 2.0 * factor)
+
+
+def minimize(
+  residuals: Callable[[PyTree], jax.Array],
+  params: PyTree,
+  *,
+  tolerance: float | jax.Array = TOLERANCE,
+  loss_tolerance: float = 0.0,
+  max_iterations: int = MAX_ITERATIONS,
+) -> Minimum:
+  """Returns a point of almost zero gradient of L = mean(residuals^2), downhill from `params`.
+
+  Works inside jit, vmap and `devices.map_members`. The search ends at ||grad L||_2 <= `tolerance`,
+  at L <= `loss_tolerance`, where no step lowers the loss (a kink, or rounding), or after
+  `max_iterations` systems; `end` says which.
+
+  Memory: the Jacobian, N P numbers, and three matrices of min(N, P)^2; `memory_bytes` counts them.
+
+  Args:
+    residuals: params -> array of N numbers, any shape; differentiable by JAX.
+    params: any pytree of float64 arrays.
+    tolerance: of the gradient's 2-norm, positive.
+    loss_tolerance: of the loss; for fits that go on falling towards zero.
+    max_iterations: the most steps, rejected ones included.
+
+  Raises:
+    TypeError: a parameter is not float64.
+    ValueError: a tolerance or `max_iterations` is out of its range.
+
+  >>> import jax, jax.numpy as jnp
+  >>> with jax.enable_x64(True):
+  ...   found = minimize(lambda p: jnp.stack([p["a"] ** 2 - 2, p["a"] - p["b"]]),
+  ...                    {"a": jnp.asarray(1.0), "b": jnp.asarray(0.0)})
+  >>> round(float(found.params["b"]), 6), ENDS[int(found.end)]
+  (1.414214, 'tolerance')
+  """
+  require_float64(params)
+  require_options(tolerance, max_iterations)
+  if not loss_tolerance >= 0:
+    raise ValueError(f"loss_tolerance: got {loss_tolerance}, expected at least 0")
+  start, unravel = pytrees.ravel(params)
+
+  def flat(theta: jax.Array) -> jax.Array:
+    return residuals(unravel(theta)).ravel()
+
+  size = jax.eval_shape(flat, start).size
+  jacobian_of = (jax.jacrev if size <= start.size else jax.jacfwd)(flat)
+
+  def advance(state: _State) -> _State:
+    values, jacobian = flat(state.theta), jacobian_of(state.theta)
+    total = values @ values
+    norm = 2 / size * jnp.linalg.norm(jacobian.T @ values)
+    scale = jnp.max(jnp.sum(jnp.square(jacobian), axis=1 if size <= start.size else 0))
+    damping = jnp.where(state.step == 0, INITIAL_DAMPING * scale, state.damping)
+    damping = jnp.maximum(damping, LEAST_DAMPING * scale)
+    step, promised = damped_step(jacobian, values, damping)
+    trial = state.theta + step
+    reached = jnp.sum(jnp.square(flat(trial)))
+    falls, lowered, factor = judge(total, promised, reached, damping, state.factor)
+    end = jnp.where(state.step >= max_iterations, OUT_OF_STEPS, -1)
+    end = jnp.where(~falls & (damping > MOST_DAMPING * scale), STUCK, end)
+    end = jnp.where(total / size <= loss_tolerance, LOW_LOSS, end)
+    end = jnp.where(norm <= tolerance, REACHED, end)
+    return _State(
+      jnp.where((end < 0) & falls, trial, state.theta),
+      lowered,
+      factor,
+      state.step + (end < 0),
+      end,
+      state.losses.at[state.step].set(total / size),
+      state.norms.at[state.step].set(norm),
+    )
+
+  blank = jnp.full(max_iterations + 1, jnp.nan, start.dtype)
+  first = _State(start, jnp.ones(()), 2 * jnp.ones(()), jnp.zeros((), int), -jnp.ones((), int),
+                 blank, blank)  # fmt: skip
+  last = jax.lax.while_loop(lambda state: state.end < 0, advance, first)
+  losses, norms = last.losses, last.norms
+  return Minimum(unravel(last.theta), losses[last.step], losses[0], norms[last.step], norms[0],
+                 last.end, last.step, losses, norms)  # fmt: skip
+
+
+def memory_bytes(num_residuals: int, num_params: int) -> int:
+  """Returns the bytes that one search takes at its peak: what `minimize` says of its memory.
+
+  >>> memory_bytes(300, 1501)
+  9364800
+  """
+  small = min(num_residuals, num_params)
+  return 8 * (2 * num_residuals * num_params + 3 * small**2)
+
+
+def require_float64(params: PyTree) -> None:
+  """Raises TypeError unless every leaf is float64.
+
+  >>> import numpy as np
+  >>> require_float64({"a": np.zeros(2)})
+  """
+  for leaf in jax.tree.leaves(params):
+    if leaf.dtype != np.float64:
+      raise TypeError(
+        f"params: got {leaf.dtype}, expected float64; set jax.config.update('jax_enable_x64', True)"
+        f" before making any array"
+      )
+
+
+def require_options(tolerance: float | jax.Array, max_iterations: int) -> None:
+  """Raises ValueError unless the tolerance is positive and at least one step is allowed.
+
+  A traced tolerance is taken as it is, so that one compiled search serves several.
+
+  >>> require_options(1e-6, 100)
+  """
+  if not isinstance(tolerance, jax.core.Tracer) and not tolerance > 0:
+    raise ValueError(f"tolerance: got {tolerance}, expected a positive number")
+  if max_iterations < 1:
+    raise ValueError(f"max_iterations: got {max_iterations}, expected at least 1")
+
+
+def _solve(matrix: jax.Array, right: jax.Array) -> jax.Array:
+  return jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(matrix, lower=True), right)
