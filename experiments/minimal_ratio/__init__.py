@@ -10,7 +10,7 @@ minimal ratio, against the loss; which zeros there are, and why; how negative th
 
 Source: assignment 1-2, "what happened when gradient is almost zero"; long report 1.2.3, short
 report. Definitions: `analysis.kinks`, `kink_search`, `levenberg_marquardt`, `zeros`, `spectrum`.
-`reported_figure.csv` and `reported_epochs.csv` hold what the report and its notebook show.
+`reported.py` holds what the report and its notebook show.
 Cost: dominated by 100 searches of about 230 steps and 100 spectra of 1501 parameters.
 """
 

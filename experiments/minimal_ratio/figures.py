@@ -1,20 +1,19 @@
 """The figures."""
 
-import pathlib
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from hw1_jax.analysis import critical_points
 from hw1_jax.report import figures
 
+from . import reported as told_by_report
 from .findings import CONSTANT, count, reached
 from .run import Config, Result
 
-REPORTED = pathlib.Path(__file__).parent / "reported_figure.csv"
-REPORTED_EPOCHS = pathlib.Path(__file__).parent / "reported_epochs.csv"
 MOST_SPECTRA = 30  # drawn thin, one over the other; our choice
 
 
@@ -56,9 +55,9 @@ def draw_path(config: Config, result: Result) -> Figure:
     ax.invert_xaxis()
     ax.set_ylim(bottom=0)
   if config.report == "long":
-    told = np.genfromtxt(REPORTED_EPOCHS, delimiter=",", skip_header=4)
-    figures.reported(axes[0], np.median(told[:, 3]), np.median(told[:, 1]),
-                     "notebook, layerwise count (median)")  # fmt: skip
+    told = np.asarray(told_by_report.EPOCHS)
+    figures.reported(axes[0], told[:, 0], told[:, 1],
+                     "notebook, layerwise count")  # fmt: skip
   return figures.legend(figure)
 
 
@@ -117,10 +116,9 @@ def draw_ratio(config: Config, result: Result) -> Figure:
                    **figures.marker(index))  # fmt: skip
     log = "log" if np.all(result.loss > 0) else "linear"
     figures.label(ax, "loss (MSE)", "minimal ratio", title, xscale=log)
+    ax.xaxis.set_minor_formatter(NullFormatter())
   if long:
-    lines = REPORTED.read_text().splitlines()[3:]
-    told = np.asarray([line.rsplit(",", 2)[1:] for line in lines if line.startswith('"report')],
-                      float)  # fmt: skip
+    told = np.asarray(told_by_report.FIGURE)
     figures.reported(axes[2], told[:, 1], told[:, 0], "report's figure")
     figures.label(axes[2], "loss (MSE)", "minimal ratio", "report: layerwise count, 1-20-1")
   return figures.legend(figure)
@@ -157,6 +155,9 @@ def draw_saddles(config: Config, result: Result) -> Figure:
                **figures.marker(i))  # fmt: skip
   title = f"{config.saddle_widths} {config.saddle_activation}, λ > {config.rtol:g} max|λ|"
   figures.label(ax, "loss (MSE)", "minimal ratio", title)
+  low, high = ax.get_xlim()
+  if high - low < 0.2 * high:  # the same loss for all: no zoom into its rounding
+    ax.set_xlim(0.8 * low, 1.2 * high)
   return figures.legend(figure, columns=2)
 
 

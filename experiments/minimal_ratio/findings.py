@@ -93,6 +93,7 @@ def describe(config: Config, result: Result, counts: Counts) -> dict[str, str]:
   ends = [f"{n} by {lm.ENDS[i]}" for i, n in enumerate(np.bincount(result.end, minlength=4)) if n]
   at = int(np.argmin(np.abs(np.log(result.rtols / config.rtol)))) if config.rtol > 0 else 0
   constant = result.output_range <= CONSTANT
+  nullity = result.counts[:, at].sum(-1) - result.rank[:, at]
   norms, path = result.path_gradient_norm, count(result.path_eigenvalues, config.rtol)
   saddles = count(result.saddle_eigenvalues, config.rtol)
   found = result.saddle_gradient_norm <= analysis.critical_points.GRAD_TOLERANCE
@@ -118,10 +119,12 @@ def describe(config: Config, result: Result, counts: Counts) -> dict[str, str]:
     f"positive; with zeros told apart (rtol {config.rtol:g}) {spread(counts.positive)} are, "
     f"{spread(counts.zero)} are zero and {spread(counts.negative)} negative. rank(J)/P is "
     f"{spread(result.rank[:, at] / size)}.",
-    "zeros": f"Of {spread(result.counts[:, at, 1])} zeros a run at rtol {result.rtols[at]:.1e}, "
-    f"parameters without effect account for {spread(result.no_effect)}, scaling symmetries for "
-    f"{spread(result.scalings)}, the remaining rank deficiency of J for the others, and "
-    f"{spread(result.unexplained[:, at])} are left unexplained. {int(constant.sum())} of {runs} "
+    "zeros": f"At rtol {result.rtols[at]:.1e}, {spread(nullity)} directions a run change no output "
+    f"to first order (P - rank(J)): {spread(result.no_effect)} are parameters without effect, "
+    f"{spread(result.scalings)} scaling symmetries, the others what rank J lacks for few examples "
+    f"and shared pieces. {spread(result.counts[:, at, 1])} eigenvalues are zero; "
+    f"{spread(result.unexplained[:, at])} of them are not among these directions. "
+    f"{int(constant.sum())} of {runs} "
     f"networks are constant; {spread(result.dead_units)} units a run are dead.",
     "saddles": f"{int(found.sum())} of {found.size} barely trained networks (hidden widths "
     f"{config.saddle_widths}, {config.saddle_activation}) lie near a point of zero gradient; there "

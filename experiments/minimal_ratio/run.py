@@ -52,16 +52,16 @@ class Config(shared.FunctionSettings):
 
 
 def memory_need(config: Config) -> Need:
-  """Returns what the exact Hessians take: six matrices of P^2 on every device.
+  """Returns what the exact Hessians take: eight matrices of P^2 on every device.
 
   The matrix, 1.5 more while it is built, its copy within the held kinks, and the eigenvalue
-  solver's two. The search itself is smaller: N P and min(N, P)^2.
+  solver's two, and a third more for what lies between. The search itself is smaller.
   """
   size = points.num_parameters(config.widths)
   devices = min(jax.local_device_count(), config.num_runs)
   search = analysis.levenberg_marquardt.memory_bytes(config.num_points, size)
   return Need(
-    float(devices * (6 * size**2 * np.dtype(np.float64).itemsize + search)),
+    float(devices * (8 * size**2 * np.dtype(np.float64).itemsize + search)),
     "widths",
     config.widths,
     f"exact Hessians of {size} parameters on {devices} devices",
