@@ -75,17 +75,13 @@ def hessian_operator(
   >>> hessian.size, hessian.product(jnp.eye(8)).shape
   (8, (8, 8))
   """
-  theta, unravel = pytrees.ravel(params)
 
-  def gradient(vector: jax.Array) -> jax.Array:
-    def of_batch(batch: PyTree) -> jax.Array:
-      return jax.grad(lambda v: loss(unravel(v), batch))(vector)
-
-    return mean_over_batches(of_batch, data, batch_size)
+  def gradient(params: PyTree) -> PyTree:
+    return mean_over_batches(lambda batch: jax.grad(loss)(params, batch), data, batch_size)
 
   if recompute:
-    return _operator(lambda v: jax.jvp(gradient, (theta,), (v,))[1], theta)
-  return _operator(jax.linearize(gradient, theta)[1], theta)
+    return _operator(lambda tangent: jax.jvp(gradient, (params,), (tangent,))[1], params)
+  return _operator(jax.linearize(gradient, params)[1], params)
 
 
 def gauss_newton_operator(
@@ -115,24 +111,20 @@ def gauss_newton_operator(
   >>> bool(jnp.allclose(matrix.product(jnp.eye(2)), 2 / 3 * x.T @ x))
   True
   """
-  theta, unravel = pytrees.ravel(params)
 
-  def linear(vector: jax.Array, tangent: jax.Array) -> jax.Array:
-    """J' S J tangent, written as a function of `vector` so that `linearize` can share its parts."""
-
-    def of_batch(batch: tuple[PyTree, PyTree]) -> jax.Array:
+  def product(tangent: PyTree) -> PyTree:
+    def of_batch(batch: tuple[PyTree, PyTree]) -> PyTree:
       inputs, targets = batch
-      outputs, push = jax.linearize(lambda v: function(unravel(v), inputs), vector)
-      _, pull = jax.vjp(lambda v: function(unravel(v), inputs), vector)
+      outputs, push = jax.linearize(lambda p: function(p, inputs), params)
+      _, pull = jax.vjp(lambda p: function(p, inputs), params)
       _, curve = jax.linearize(jax.grad(lambda o: loss(o, targets)), outputs)
       return pull(curve(push(tangent)))[0]
 
     return mean_over_batches(of_batch, data, batch_size)
 
-  # A function linear in its argument is its own linearization; what does not depend on the argument
-  # is computed here, once.
-  _, product = jax.linearize(lambda v: linear(theta, v), jnp.zeros_like(theta))
-  return _operator(product, theta)
+  # A linear function is its own linearization; what does not depend on its argument is computed
+  # here, once.
+  return _operator(jax.linearize(product, jax.tree.map(jnp.zeros_like, params))[1], params)
 
 
 def matrix_operator(matrix: jax.Array) -> Operator:
@@ -141,9 +133,9 @@ def matrix_operator(matrix: jax.Array) -> Operator:
 
 
 def mean_over_batches(
-  of_batch: Callable[[PyTree], jax.Array], data: PyTree, batch_size: int
-) -> jax.Array:
-  """Returns the mean over the N examples of `data` from the means over its batches.
+  of_batch: Callable[[PyTree], PyTree], data: PyTree, batch_size: int
+) -> PyTree:
+  """Returns the mean over the N examples of `data` from the means over its batches, pytrees.
 
   All batches have `batch_size` examples but the last, which has what is left; none is padded, since
   padding is not known to the loss.
@@ -163,21 +155,32 @@ def mean_over_batches(
   def cut(leaf: jax.Array) -> jax.Array:
     return leaf[:whole].reshape(-1, batch_size, *leaf.shape[1:])
 
+  def add(sums: PyTree, batch: PyTree) -> tuple[PyTree, None]:
+    return jax.tree.map(jnp.add, sums, of_batch(batch)), None
+
   batches = jax.tree.map(cut, data)
+  first = jax.tree.map(lambda leaf: leaf[0], batches)
   if whole == batch_size:
-    mean = of_batch(jax.tree.map(lambda leaf: leaf[0], batches)) * (whole / total)
+    mean = of_batch(first)
   else:
-    shape = jax.eval_shape(of_batch, jax.tree.map(lambda leaf: leaf[0], batches))
-    zero = jnp.zeros(shape.shape, shape.dtype)
-    mean, _ = jax.lax.scan(lambda sum, batch: (sum + of_batch(batch), None), zero, batches)
-    mean = mean * (batch_size / total)
+    zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(of_batch, first))
+    mean, _ = jax.lax.scan(add, zero, batches)
+  mean = jax.tree.map(lambda leaf: leaf * (batch_size / total), mean)
   if whole < total:
-    mean += of_batch(jax.tree.map(lambda leaf: leaf[whole:], data)) * (1 - whole / total)
+    rest = of_batch(jax.tree.map(lambda leaf: leaf[whole:], data))
+    mean = jax.tree.map(lambda leaf, part: leaf + part * (1 - whole / total), mean, rest)
   return mean
 
 
-def _operator(product: Callable[[jax.Array], jax.Array], theta: jax.Array) -> Operator:
+def _operator(product: Callable[[PyTree], PyTree], params: PyTree) -> Operator:
+  theta, unravel = pytrees.ravel(params)
+
+  # The leaves stay apart until all batches are summed: one vector would be copied in each of them,
+  # which takes as long as the products.
+  def of_one(vector: jax.Array) -> jax.Array:
+    return pytrees.ravel(product(unravel(vector)))[0]
+
   def of_any(vectors: jax.Array) -> jax.Array:
-    return product(vectors) if vectors.ndim == 1 else jax.vmap(product)(vectors)
+    return of_one(vectors) if vectors.ndim == 1 else jax.vmap(of_one)(vectors)
 
   return Operator(of_any, theta.size, theta.dtype)
