@@ -3,6 +3,7 @@
     pip install -e '.[bench]'
     python -m benchmarks.compare                     # all workloads, long report's sizes
     python -m benchmarks.compare --workload=hessian --pairs=7
+    pip install --no-deps pyhessian==0.1             # for the workloads spectrum, spectrum_probes
     python -m benchmarks.compare --workload=plane --pairs=1      # PyTorch's loop: 15 minutes a call
     python -m benchmarks.compare --quick             # small sizes: does it run at all
     python -m benchmarks.compare --output=benchmarks/RESULTS.md
@@ -29,7 +30,8 @@ from benchmarks import sizes as settings
 SIDES = ("ours", "pytorch")
 NAMES = (
   "cnn_epoch", "cnn_family", "mlp_batch_10", "mlp_batch_64", "mlp_batch_1000", "small_steps",
-  "six_fits", "hessian", "minimal_ratio", "interpolation", "plane", "sensitivity", "path_members",
+  "six_fits", "hessian", "minimal_ratio", "interpolation", "plane", "spectrum",
+  "spectrum_probes", "sensitivity", "path_members",
 )  # fmt: skip
 
 

@@ -189,6 +189,33 @@ def input_sensitivity(sizes: settings.Sizes) -> Work:
   return lambda: jax.block_until_ready(measure(images, labels, params))
 
 
+def spectrum(sizes: settings.Sizes, probes: int, num_steps: int) -> Work:
+  """Returns Lanczos quadrature of the Hessian of 784-500-10, `probes` side by side."""
+  model = models.MLP((500, 10))
+  images, labels = made_up_images(sizes.spectrum_images)
+  params = models.init(model, jax.random.key(0), (1, 28, 28, 1))
+
+  def loss(params: Any, batch: tuple[jax.Array, jax.Array]) -> jax.Array:
+    return losses.cross_entropy(models.apply(model, params, batch[0]), batch[1])
+
+  @jax.jit
+  def quadrature(params: Any, images: jax.Array, labels: jax.Array) -> Any:
+    operator = analysis.hessian_operator(loss, params, (data.as_float(images), labels))
+    return analysis.spectral_quadrature(
+      operator, jax.random.key(1), num_probes=probes, num_steps=num_steps
+    )
+
+  return lambda: jax.block_until_ready(quadrature(params, images, labels))
+
+
+def spectrum_one(sizes: settings.Sizes) -> Work:
+  return spectrum(sizes, 1, sizes.lanczos_steps)
+
+
+def spectrum_probes(sizes: settings.Sizes) -> Work:
+  return spectrum(sizes, sizes.probes, sizes.lanczos_steps // 4)
+
+
 WORKLOADS: dict[str, Callable[[settings.Sizes], Work]] = {
   "cnn_epoch": cnn_epoch,
   "cnn_family": cnn_family,
@@ -201,6 +228,8 @@ WORKLOADS: dict[str, Callable[[settings.Sizes], Work]] = {
   "minimal_ratio": minimal_ratio,
   "interpolation": interpolation,
   "plane": plane,
+  "spectrum": spectrum_one,
+  "spectrum_probes": spectrum_probes,
   "sensitivity": input_sensitivity,
   "path_members": path_members,
 }

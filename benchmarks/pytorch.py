@@ -251,6 +251,34 @@ def input_sensitivity(sizes: settings.Sizes) -> Work:
   return work
 
 
+def spectrum(sizes: settings.Sizes, probes: int, num_steps: int) -> Work:
+  """Returns PyHessian 0.1's density of the same net and data, one probe after the other."""
+  from pyhessian import hessian as make_hessian  # pip install --no-deps pyhessian==0.1
+
+  def eig(matrix: torch.Tensor, eigenvectors: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    values, vectors = torch.linalg.eigh(matrix)  # in the place of what PyTorch has removed
+    return torch.stack([values, torch.zeros_like(values)], 1), vectors
+
+  torch.eig = eig
+  images, labels = made_up_images(sizes.spectrum_images)
+  torch.manual_seed(0)
+  model = make_mlp()
+
+  def work() -> Any:
+    found = make_hessian(model, nn.CrossEntropyLoss(), data=(images, labels), cuda=False)
+    return found.density(iter=num_steps, n_v=probes)
+
+  return work
+
+
+def spectrum_one(sizes: settings.Sizes) -> Work:
+  return spectrum(sizes, 1, sizes.lanczos_steps)
+
+
+def spectrum_probes(sizes: settings.Sizes) -> Work:
+  return spectrum(sizes, sizes.probes, sizes.lanczos_steps // 4)
+
+
 WORKLOADS: dict[str, Callable[[settings.Sizes], Work]] = {
   "cnn_epoch": cnn_epoch,
   "cnn_family": cnn_family,
@@ -263,6 +291,8 @@ WORKLOADS: dict[str, Callable[[settings.Sizes], Work]] = {
   "minimal_ratio": minimal_ratio,
   "interpolation": interpolation,
   "plane": plane,
+  "spectrum": spectrum_one,
+  "spectrum_probes": spectrum_probes,
   "sensitivity": input_sensitivity,
   "path_members": path_members,
 }

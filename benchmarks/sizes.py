@@ -19,6 +19,9 @@ class Sizes:
   ratio_runs: int = 100
   ratio_epochs: int = 300
   alphas: int = 31
+  spectrum_images: int = 10_000
+  lanczos_steps: int = 100  # of one probe
+  probes: int = 4  # side by side, a quarter of the steps each
   plane: int = 51  # points along each of the plane's two axes
   members: int = 8
   points: int = 300
@@ -28,6 +31,7 @@ FULL = Sizes()
 QUICK = Sizes(
   images=6000, test_images=1000, small_steps=50, fit_epochs=200, hessian_width=50, ratio_runs=6,
   ratio_epochs=30, alphas=5, plane=5, members=3,
+  spectrum_images=1000, lanczos_steps=20, probes=4,
 )  # fmt: skip
 
 MLP = 784 * 500 + 500 * 10  # multiplications an example, forward
