@@ -1,0 +1,147 @@
+"""Settings, result, and the computation."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hw1_jax import analysis, data, devices, models, rng
+from hw1_jax.loops import Monitor
+from hw1_jax.runs.settings import setting
+from hw1_jax.training import evaluation
+
+from .. import settings as shared
+from .equal_loss import train_to
+from .measures import BOUND_SAMPLES, NAMES, make_measure
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(shared.ImageSettings):
+  """Settings; all are our choice."""
+
+  activation: str = setting("relu", "between layers; the audit needs relu", choices=("relu",))
+  widths: tuple[int, ...] = setting((50, 200), "units of a hidden layer", minimum=2, unique=True)
+  depths: tuple[int, ...] = setting((1, 2), "hidden layers", minimum=1, maximum=8, unique=True)
+  batch_sizes: tuple[int, ...] = setting((32, 256), "examples a step", minimum=1, unique=True)
+  learning_rates: tuple[float, ...] = setting((5e-4, 2e-3), "Adam's", above=0, unique=True)
+  noises: tuple[float, ...] = setting(
+    (0.0, 0.1, 0.2), "fractions of random training labels", minimum=0, maximum=1, unique=True
+  )
+  target_loss: float = setting(0.1, "training loss at which every training ends, nats", above=0)
+  max_epochs: int = shared.num_epochs(200, "a training that needs more is left out")
+  factors: tuple[float, ...] = setting(
+    (0.25, 4.0, 16.0), "of the first layer in the audit", above=0, unique=True
+  )
+  num_runs: int = shared.num_runs(1)
+
+
+class Result(NamedTuple):
+  """n networks, h = 5 settings, A audited ones (of the first architecture), F factors."""
+
+  settings: np.ndarray  # [n, h] float64: batch size, learning rate, width, depth, label noise
+  run: np.ndarray  # [n] int: which repetition
+  epochs: np.ndarray  # [n] float64: epochs trained, the last one in part
+  reached: np.ndarray  # [n] bool: the target loss was reached
+  train_loss: np.ndarray  # [n] float32 nats, on the labels trained on
+  train_error: np.ndarray  # [n] float32 in [0, 1], on the labels trained on
+  test_loss: np.ndarray  # [n] float32 nats, true labels
+  test_error: np.ndarray  # [n] float32 in [0, 1], true labels
+  measures: dict[str, np.ndarray]  # each [n] float32, see measures.py
+  audit: dict[str, np.ndarray]  # each [A, F] float32: over the value before rescaling
+  factors: np.ndarray  # [F] float64
+
+
+def settings_of(config: Config) -> list[tuple[float, float, int]]:
+  """Returns (learning rate, label noise, repetition) of the members that train side by side."""
+  return list(itertools.product(config.learning_rates, config.noises, range(config.num_runs)))
+
+
+def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
+  """Returns all networks, their gaps and measures, and the audit."""
+  keys = rng.member_keys(config.seed, config.num_runs)
+  members = settings_of(config)
+  repetition = np.array([run for _, _, run in members])
+  labels = jnp.stack(
+    [
+      data.corrupt_labels(
+        rng.stream(keys[run], "labels"), images.train_labels, images.num_classes, noise
+      )
+      for _, noise, run in members
+    ]
+  )
+  train_set = (jnp.asarray(images.train_images), labels)
+  shape = (1, *images.train_images.shape[1:])
+  parts: list[dict[str, np.ndarray]] = []
+  audit: dict[str, np.ndarray] = {}
+  for width, depth in itertools.product(config.widths, config.depths):
+    model = models.MLP((width,) * depth + (images.num_classes,), config.activation)
+    initial = models.init_members(model, rng.streams(keys, "init")[repetition], shape)
+    measure = devices.map_members(make_measure(model), num_shared=1)
+    evaluate = devices.map_members(evaluation.make_evaluate(model), num_shared=2)
+    fit = devices.map_members(evaluation.make_evaluate(model), num_shared=1)
+    for batch_size in config.batch_sizes:
+      name = f"width {width}, depth {depth}, batch {batch_size}"
+      trained = train_to(
+        monitor, name, model, batch_size, train_set, np.array([m[0] for m in members]),
+        keys[repetition], initial, target=config.target_loss, max_epochs=config.max_epochs,
+      )  # fmt: skip
+
+      def measure_all(_: np.ndarray, params: Any = trained.params, measure: Any = measure,
+                      initial: Any = initial) -> dict[str, np.ndarray]:  # fmt: skip
+        return with_bound(config, measure(*train_set, params, initial, keys[repetition]), images)
+
+      count = len(members)
+      found = monitor.map(f"measures, {name}", measure_all, count, batch_size=count)
+      if not parts:
+        audit = make_audit(config, monitor, measure_all, trained.params, found)
+      train, test = fit(*train_set, trained.params), evaluate(
+        images.test_images, images.test_labels, trained.params
+      )  # fmt: skip
+      table = [(batch_size, rate, width, depth, noise) for rate, noise, _ in members]
+      parts.append(
+        {"settings": np.array(table, float), "run": repetition, "epochs": trained.epochs,
+         "reached": trained.reached, "train_loss": np.asarray(train["loss"]),
+         "train_error": 1 - np.asarray(train["accuracy"]), "test_loss": np.asarray(test["loss"]),
+         "test_error": 1 - np.asarray(test["accuracy"]), **found}
+      )  # fmt: skip
+  joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+  measures = {name: joined.pop(name) for name in NAMES}
+  return Result(**joined, measures=measures, audit=audit, factors=np.array(config.factors))
+
+
+def with_bound(config: Config, found: Any, images: data.ImageData) -> dict[str, np.ndarray]:
+  """Returns the measures with the PAC-Bayes bound in the place of what makes it."""
+  found = {key: np.asarray(value) for key, value in found.items()}
+  errors = found.pop("errors")
+  bounds = [
+    analysis.pac_bayes_bound(
+      row, float(distance), len(images.train_labels), num_samples=BOUND_SAMPLES
+    ).bound
+    for row, distance in zip(errors, found["distance"])
+  ]
+  return {**{name: found[name] for name in NAMES if name != "pac_bayes"},
+          "pac_bayes": np.array(bounds, np.float32)}  # fmt: skip
+
+
+def make_audit(
+  config: Config, monitor: Monitor, measure_all: Callable[..., dict[str, np.ndarray]], params: Any,
+  before: dict[str, np.ndarray],
+) -> dict[str, np.ndarray]:  # fmt: skip
+  """Returns each measure after rescaling layer 1 over (for logarithms: less) before, [A, F]."""
+  columns = []
+  for factor in config.factors:
+    scaled = jax.vmap(lambda p, factor=factor: analysis.rescale_layers(p, factor))(params)
+    found = monitor.map(
+      f"audit, factor {factor:g}",
+      lambda _, scaled=scaled: measure_all(_, scaled), len(before["trace"]),
+      batch_size=len(before["trace"]),
+    )  # fmt: skip
+    columns.append(
+      {k: np.exp(v - before[k]) if NAMES[k].startswith("log") else v / before[k]
+       for k, v in found.items()}
+    )  # fmt: skip
+  return {key: np.stack([column[key] for column in columns], axis=1) for key in columns[0]}
