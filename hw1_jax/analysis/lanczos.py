@@ -136,7 +136,7 @@ def spectral_quadrature(
   return quadrature(tridiagonalize(operator, probes, num_steps))
 
 
-def density(nodes_weights: Quadrature, grid: jax.Array, width: float) -> Estimate:
+def density(nodes_weights: Quadrature, grid: jax.Array | np.ndarray, width: float) -> Estimate:
   """Returns the density at `grid` [G] convolved with a Gaussian of standard deviation `width`.
 
   Per unit of eigenvalue; it integrates to 1. The standard error is over the probes (NaN for one).
