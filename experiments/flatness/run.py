@@ -1,6 +1,7 @@
 """Settings, result, and the computation."""
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -135,11 +136,9 @@ def make_audit(
   columns = []
   for factor in config.factors:
     scaled = jax.vmap(lambda p, factor=factor: analysis.rescale_layers(p, factor))(params)
-    found = monitor.map(
-      f"audit, factor {factor:g}",
-      lambda _, scaled=scaled: measure_all(_, scaled), len(before["trace"]),
-      batch_size=len(before["trace"]),
-    )  # fmt: skip
+    again = functools.partial(measure_all, params=scaled)
+    count = len(before["trace"])
+    found = monitor.map(f"audit, factor {factor:g}", again, count, batch_size=count)
     columns.append(
       {k: np.exp(v - before[k]) if NAMES[k].startswith("log") else v / before[k]
        for k, v in found.items()}
