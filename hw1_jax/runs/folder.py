@@ -1,7 +1,7 @@
 """Run folders: what an experiment leaves on disk.
 
     config.json  run.flags  provenance.json  metrics.jsonl  checkpoint.msgpack
-    result.npz   summary.json  figures/*.svg *.png  tables/*.csv
+    result.npz   summary.json  figures/*.svg *.png *.pdf  tables/*.csv
 
 Only metrics.jsonl grows in place; the checkpoint knows its length.
 """
@@ -34,7 +34,12 @@ CHECKED = ("config.json", "metrics.jsonl", "result.npz", "summary.json")  # SHA-
 CHECKPOINTS = ("checkpoint.msgpack", "checkpoint.previous.msgpack")
 OWN = ("provenance.json", *CHECKPOINTS, "result.npz", "weights.npz", "run.flags",
        "metrics.jsonl", "summary.json", "config.json")  # fmt: skip
-DRAWN = re.compile(r"figures/[^/\0]+\.(svg|png)|tables/[^/\0]+\.csv")
+DRAWN = re.compile(r"figures/[^/\0]+\.(svg|png|pdf)|tables/[^/\0]+\.csv")
+FIGURES: dict[str, dict[str, Any]] = {  # kind -> how it is saved, without the date
+  "svg": {"metadata": {"Date": None}},
+  "png": {"dpi": 150},
+  "pdf": {"metadata": {"CreationDate": None}},
+}
 STATUSES = ("running", "finished", "interrupted", "failed")  # of provenance.json
 
 
@@ -216,13 +221,17 @@ class RunFolder:
     return folder
 
   def write_figures(self, figures: dict[str, Any]) -> None:
-    """Saves matplotlib figures as figures/NAME.svg and .png; the same figure, the same bytes."""
+    """Saves matplotlib figures as figures/NAME.svg, .png and .pdf; the same figure, the same bytes.
+
+    Text stays text in the SVG; the PDF holds its fonts.
+    """
     import matplotlib
 
     folder = self._subfolder("figures")
     for name, figure in figures.items():
-      with matplotlib.rc_context({"svg.hashsalt": name}):
-        for kind, options in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 150})):
+      with matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none",
+                                  "pdf.fonttype": 42}):  # fmt: skip
+        for kind, options in FIGURES.items():
           buffer = io.BytesIO()
           figure.savefig(buffer, format=kind, **options)
           write_bytes(folder / f"{name}.{kind}", buffer.getvalue())

@@ -20,7 +20,7 @@ from hw1_jax.runs import exits, files, flags, memory, weights
 from hw1_jax.runs.checkpoint import discard_checkpoints
 from hw1_jax.runs.circumstances import strict
 from hw1_jax.runs.experiment import Experiment
-from hw1_jax.runs.folder import RunFolder, default_style
+from hw1_jax.runs.folder import FIGURES, RunFolder, default_style
 from hw1_jax.runs.jax_setup import set_up
 from hw1_jax.runs.monitor import Interrupted, RunMonitor
 from hw1_jax.runs.options import Options
@@ -188,7 +188,7 @@ def present(experiment: Experiment, config: Any, result: Any, record: Record) ->
     summary = experiment.summarize(config, result)
     figures = experiment.draw(config, result)
     names = [f"tables/{name}.csv" for name in summary.tables]
-    names += [f"figures/{name}.{kind}" for name in figures for kind in ("svg", "png")]
+    names += [f"figures/{name}.{kind}" for name in figures for kind in FIGURES]
     record.update(files=sorted({*names, *record.facts.get("files", [])}))
     content = {"experiment": experiment.name, **dataclasses.asdict(summary)}
     files.write_json(folder.path / "summary.json", content)
