@@ -179,7 +179,8 @@ def test_rows_become_cards_on_a_phone_and_lose_nothing(open_page):
   assert narrow.evaluate(f"getComputedStyle(document.querySelector('{rows}')).display") == "block"
   assert wide.evaluate(f"getComputedStyle(document.querySelector('{rows}')).display") == "table-row"
   told = [
-    [text.strip("|").replace("||", "|") for text in p.evaluate(cells)] for p in (wide, narrow)
+    [re.sub(r"\|+", "|", text).strip("|") for text in page.evaluate(cells)]
+    for page in (wide, narrow)
   ]
   assert len(told[0]) > 50
   assert told[0] == told[1]

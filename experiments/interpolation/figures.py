@@ -10,6 +10,8 @@ from .findings import TITLES, describe, epochs_in_words
 from .retraining import CURVES
 from .run import INDEPENDENT, PAIRS, Config, Result
 
+BETWEEN = "; between them"  # the part of the line from alpha 0 to 1, on scales of its own
+
 
 def drawn_values(curves: dict[str, np.ndarray], kind: str, quantity: str) -> np.ndarray:
   """Returns losses, or errors in % with at least half an image of MNIST's test set."""
@@ -29,8 +31,7 @@ def draw_curves(
     for kind, line, shape in (("train", "-", "o"), ("test", "--", "s")):
       values, name = drawn_values(curves, kind, quantity), f"{word}, {kind} set"
       axis.plot(alphas, np.median(values, axis=0), line, color=color, linewidth=1.6, label=name)
-      low, high = values.min(axis=0), values.max(axis=0)
-      axis.fill_between(alphas, low, high, color=color, alpha=0.14, linewidth=0)
+      axis.plot(alphas, values.T, line, color=color, linewidth=0.5, alpha=0.4)
       if ends is not None:
         both = np.median(drawn_values(ends, kind, quantity), axis=0)
         axis.plot((0, 1), both, shape, color=color, markersize=5.5, markerfacecolor="white",
@@ -54,13 +55,17 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
     if result.retrained:
       more = f"; + {epochs_in_words(config.retrain_epochs)}"
       panels.append((more, result.retrained, pair))
+    panels.insert(0, (BETWEEN, result.evaluated, pair))
+    inside = (result.alphas >= -1e-6) & (result.alphas <= 1 + 1e-6)
     figure, axes = figures.canvas(len(panels), width=5.2, height=4.0)
     for ax, (note, table, key) in zip(axes, panels):
       curves = {name: table[f"{key}/{name}"] for name in CURVES}
       ends = {name: result.ends[f"{key}/{name}"] for name in CURVES}
       if table is result.retrained:  # drawn as the report records it
         curves |= {name: table[f"{key}/running_{name}"] for name in CURVES[:2]}
-      draw_curves(ax, result.alphas, curves, None if table is result.retrained else ends)
+      shown = inside if note == BETWEEN else np.ones_like(inside)
+      curves = {name: values[:, shown] for name, values in curves.items()}
+      draw_curves(ax, result.alphas[shown], curves, None if table is result.retrained else ends)
       if table is result.retrained and config.report == "long":
         draw_reported(ax, pair)
       ax.set_title(f"α = 0: {first}; α = 1: {second}{note}", fontsize=9.5, loc="left")

@@ -1,0 +1,76 @@
+"""Figures: what is drawn of runs that end, and files that a paper would take."""
+
+import re
+import zlib
+
+import numpy as np
+import pytest
+
+from hw1_jax.report import figures
+from hw1_jax.runs.folder import RunFolder
+
+
+@pytest.fixture
+def ax():
+  _, (ax,) = figures.canvas()
+  return ax
+
+
+def test_every_run_is_drawn_to_its_end_and_the_median_to_the_first_end(ax):
+  runs = np.array([[4.0, 3, 2, 1], [8, 6, np.nan, np.nan], [6, 5, 4, np.nan]])
+  figures.curves(ax, np.arange(1, 5), runs, "model", 0)
+  *thin, median = ax.lines
+  assert [int(np.isfinite(line.get_ydata()).sum()) for line in thin] == [4, 2, 3]
+  np.testing.assert_array_equal(median.get_ydata(), [6, 5, np.nan, np.nan])
+  assert median.get_linewidth() > 2 * max(line.get_linewidth() for line in thin)
+  assert not ax.collections  # no band
+
+
+def test_one_run_is_drawn_once(ax):
+  figures.curves(ax, np.arange(3), np.ones((1, 3)), "model", 0)
+  assert len(ax.lines) == 1
+
+
+def test_the_share_of_converged_runs_steps_up_at_each_epoch_and_counts_the_rest(ax):
+  figures.shares(ax, np.array([30.0, np.nan, 10.0, np.nan]), 100, "model", 0)
+  (line,) = ax.lines
+  np.testing.assert_array_equal(line.get_xdata(), [1, 10, 30, 100])
+  np.testing.assert_array_equal(line.get_ydata(), [0, 0.25, 0.5, 0.5])
+
+
+@pytest.mark.parametrize(
+  ("points", "mark", "line"), [(1, "d", "None"), (9, "d", "--"), (31, "none", "--")]
+)
+def test_reported_values_look_alike_and_a_curve_is_joined(ax, points, mark, line):
+  figures.reported(ax, np.arange(points), np.arange(points))
+  (drawn,) = ax.lines
+  assert (drawn.get_marker(), drawn.get_linestyle()) == (mark, line)
+  assert drawn.get_color() == figures.REPORTED
+
+
+def test_panels_stand_below_each_other_where_a_row_would_be_too_wide_for_a_phone():
+  for columns, rows, width, widest in ((3, 1, 4.2, 4.8), (1, 1, 6.4, 6.4), (2, 2, 2.6, 5.2)):
+    figure, axes = figures.canvas(columns, rows, width=width)
+    assert len(axes) == columns * rows
+    assert figure.get_figwidth() == widest
+
+
+def draw():
+  figure, (ax,) = figures.canvas()
+  figures.label(ax, "epoch", "loss (nats)", "α and θ")
+  ax.plot([1, 2], [1, 2])
+  return {"one": figure}
+
+
+def test_files_hold_text_as_text_and_their_fonts(tmp_path):
+  RunFolder(tmp_path).write_figures(draw())
+  svg = (tmp_path / "figures" / "one.svg").read_text()
+  assert re.search(r"<text[^>]*>loss \(nats\)</text>", svg)
+  pdf = (tmp_path / "figures" / "one.pdf").read_bytes()
+  assert b"/FontFile2" in pdf  # TrueType, embedded
+  assert b"CreationDate" not in pdf
+  assert zlib.decompress(re.search(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL)[1])
+  assert (tmp_path / "figures" / "one.png").read_bytes().startswith(b"\x89PNG")
+  before = {path.name: path.read_bytes() for path in (tmp_path / "figures").iterdir()}
+  RunFolder(tmp_path).write_figures(draw())
+  assert {path.name: path.read_bytes() for path in (tmp_path / "figures").iterdir()} == before
