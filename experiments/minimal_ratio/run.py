@@ -65,7 +65,7 @@ def memory_need(config: Config) -> Need:
     "widths",
     config.widths,
     f"exact Hessians of {size} parameters on {devices} devices",
-    "use a smaller net or a smaller --num_devices; experiments.gradient_norm needs no Hessian",
+    "use a smaller net or fewer devices, num_devices=1; experiments.gradient_norm needs no Hessian",
   )
 
 
