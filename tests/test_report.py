@@ -825,6 +825,7 @@ def test_command_refuses_in_one_line(tmp_path):
     ([str(tmp_path / "file")], "file: Not a directory; expected a folder of runs"),
     ([str(tmp_path / "quick")], "Is a directory"),
     ([], "usage: python -m hw1_jax.report results/PROFILE"),
+    ([str(tmp_path), str(tmp_path), "--verify"], "two folders are compared"),
     (["--flag"], "usage:"),
   ):
     done = run_command(*arguments)

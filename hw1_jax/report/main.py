@@ -1,24 +1,98 @@
-"""The command line: a folder of runs -> its page.
+"""The command line: a folder of runs -> its page; two folders -> what differs.
 
-python -m hw1_jax.report results/quick
+python -m hw1_jax.report results/quick [--format=html|markdown|pdf]
+python -m hw1_jax.report results/quick --verify
+python -m hw1_jax.report results/one results/other
 """
 
+import argparse
+import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
-from hw1_jax.report.page import build
+from hw1_jax.report import compare, markdown, page
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
+EXPECTED = "expected a folder of runs, such as results/quick, that can be written"
+
+
+class Parser(argparse.ArgumentParser):
+  """Complains in one line."""
+
+  def error(self, message: str) -> NoReturn:
+    print(f"usage: python -m hw1_jax.report results/PROFILE [results/OTHER] [--verify]"
+          f" [--format=html|markdown|pdf]: {message}", file=sys.stderr)  # fmt: skip
+    raise SystemExit(2)
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+  parser = Parser(prog="python -m hw1_jax.report", allow_abbrev=False, description=__doc__,
+                  formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+  parser.add_argument("folder", type=Path)
+  parser.add_argument("other", type=Path, nargs="?", help="compare with this folder")
+  parser.add_argument("--verify", action="store_true", help="recompute what a minute allows")
+  parser.add_argument("--format", choices=("html", "markdown", "pdf"), default="html")
+  parsed = parser.parse_args(list(arguments))
+  if parsed.other is not None and (parsed.verify or parsed.format != "html"):
+    parser.error("two folders are compared: give neither --verify nor --format")
+  return parsed
+
+
+def write_pdf(folder: Path) -> Path | None:
+  """Writes the page and prints it to report.pdf by Chromium; None where there is no Chromium."""
+  found = next((path for name in CHROMIUM if (path := shutil.which(name))), None)
+  if found is None:
+    return None
+  source, target = page.build(folder), folder / "report.pdf"
+  sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []  # root has none
+  command = [found, "--headless", "--disable-gpu", *sandbox, "--no-pdf-header-footer",
+             f"--print-to-pdf={target.absolute()}", source.absolute().as_uri()]  # fmt: skip
+  done = subprocess.run(command, capture_output=True, timeout=300)
+  if done.returncode or not target.is_file():
+    raise OSError(5, f"{found} wrote no PDF (exit code {done.returncode})", str(target))
+  return target
+
+
+def say_verification(folder: Path) -> int:
+  """Prints every check of a folder and returns 1 if one disagrees, else 0."""
+  from hw1_jax.report import verify  # needs the experiments and JAX, the page does not
+
+  checks = verify.verify(folder)
+  for check in checks:
+    print(f"{check.experiment}: {check.outcome}: {check.what}")
+  outcomes = (verify.AGREES, verify.DISAGREES, verify.UNCHECKED)
+  counts = [sum(check.outcome == outcome for check in checks) for outcome in outcomes]
+  print(", ".join(f"{count} {outcome}" for count, outcome in zip(counts, outcomes)))
+  return 1 if counts[1] else 0
 
 
 def main(arguments: Sequence[str]) -> int:
-  if len(arguments) != 1 or arguments[0].startswith("-"):
-    print("usage: python -m hw1_jax.report results/PROFILE", file=sys.stderr)
-    return 2
+  """Does what the arguments ask; returns 0, 1 where a check disagrees, 2 where it cannot."""
   try:
-    print(build(Path(arguments[0])))
+    parsed = parse(arguments)
+  except SystemExit as stop:
+    return stop.code if isinstance(stop.code, int) else 2
+  try:
+    if parsed.other is not None:
+      found = compare.compare(parsed.folder, parsed.other)
+      print("\n".join(compare.lines(found, (str(parsed.folder), str(parsed.other)))))
+    elif parsed.verify:
+      return say_verification(parsed.folder)
+    elif parsed.format == "pdf":
+      path = write_pdf(parsed.folder)
+      if path is None:
+        print("--format=pdf: no Chromium on the PATH; install it, or print report.html from any"
+              " browser", file=sys.stderr)  # fmt: skip
+        return 2
+      print(path)
+    else:
+      print((markdown if parsed.format == "markdown" else page).build(parsed.folder))
   except OSError as error:
-    name = error.filename or arguments[0]  # a failed write does not say where
-    print(f"{name}: {error.strerror}; expected a folder of runs, such as results/quick, that can be"
-          " written", file=sys.stderr)  # fmt: skip
+    name = error.filename or parsed.folder  # a failed write does not say where
+    print(f"{name}: {error.strerror}; {EXPECTED}", file=sys.stderr)
     return 2
   return 0

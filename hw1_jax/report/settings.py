@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hw1_jax.report.assignment import EXPERIMENTS
+from hw1_jax.report.assignment import EXPERIMENTS, overlays
 from hw1_jax.report.numbers import show_value
 
 
@@ -34,6 +34,18 @@ def read_flags(path: Path) -> dict[str, Any]:
   return found
 
 
+def profile_flags(profile: str, experiment: str) -> dict[str, Any]:
+  """Returns what a profile's flagfiles set for an experiment, the one that wins last."""
+  below = overlays().get(profile)
+  paths = [
+    EXPERIMENTS / "flags" / each / f"{experiment}.flags" for each in (below, profile) if each
+  ]
+  found: dict[str, Any] = {}
+  for path in paths:
+    found |= read_flags(path)
+  return found
+
+
 def remarks(experiment: str, config: dict[str, Any]) -> list[str]:
   """Returns the comments of the report's flagfile: what the report says, and what is assumed."""
   try:
@@ -61,13 +73,13 @@ def settings(experiment: str, config: dict[str, Any]) -> list[Setting]:
   found = []
   for name, value in config.items():
     known = name in theirs
-    differs = known and _plain(value) != _plain(theirs[name])
+    differs = known and plain(value) != plain(theirs[name])
     told = show_value(theirs[name]) if known else ""
     found.append(Setting(name, show_value(value), told, differs))
   return sorted(found, key=lambda setting: (not setting.differs, not setting.reported))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
   """Returns a setting as it compares: 1e-4 and 0.0001 are the same, so are [1, 2] and '1,2'."""
   if isinstance(value, list | tuple):
     value = ",".join(str(entry) for entry in value)

@@ -1,0 +1,128 @@
+"""Comparing two folders of runs, checking a handed-in one, and the Markdown form."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_report import PUBLISHED, make_files, write_run
+
+from experiments import simulate_function
+from hw1_jax.report import compare, markdown, verify
+from hw1_jax.report.main import main
+from hw1_jax.runs.main import main as run
+from hw1_jax.summary import Number
+
+
+@pytest.mark.parametrize(
+  ("one", "other", "verdict"),
+  [
+    ((1.0, 2.0, 3.0), (1.5, 2.5, 2.0), "agrees"),
+    ((1.0, 1.1, 0.9), (5.0, 5.1, 4.9), "differs"),
+    ((1.0, 1.0), (2.0, 2.0), "differs"),
+    ((1.0, 1.0), (1.0, 1.0), "agrees"),
+    ((7.0,), (7.0,), "agrees"),
+    ((7.0,), (8.0,), "cannot say"),
+    ((float("nan"),), (float("nan"),), "agrees"),
+    ((float("nan"), 1.0), (float("nan"), float("nan")), "cannot say"),
+  ],
+)
+def test_numbers_differ_by_more_than_their_spread(one, other, verdict):
+  assert compare.compare_numbers(Number("n", one), Number("n", other)) == verdict
+
+
+def test_equal_distributions_seldom_differ():
+  rng = np.random.default_rng(0)
+  pairs = rng.normal(size=(1000, 2, 5))
+  found = [compare.compare_numbers(Number("", tuple(a)), Number("", tuple(b))) for a, b in pairs]
+  assert 0 < found.count("differs") <= 25  # 1 % of 1000 is 10, five standard deviations above: 25
+
+
+def test_two_folders_side_by_side(tmp_path, capsys):
+  write_run(tmp_path / "one" / "gradient_norm")
+  files = make_files()
+  files["summary.json"]["claims"][1]["verdict"] = "holds"
+  files["summary.json"]["numbers"][0]["values"] = [10, 10.5, 11]
+  write_run(tmp_path / "other" / "gradient_norm", files)
+  assert main([str(tmp_path / "one"), str(tmp_path / "other")]) == 0
+  told = capsys.readouterr().out
+  assert "10 numbers and verdicts: 2 differ by more than their spread, 8 agree" in told
+  assert f"differs: L-1b: {tmp_path / 'one'} does not hold; {tmp_path / 'other'} holds" in told
+  assert re.search(r"differs: epoch of convergence: .* 1,832 ± 60 epochs \(3 runs\)", told)
+  assert main([str(tmp_path / "one"), str(tmp_path / "nowhere")]) == 2
+
+
+@pytest.fixture(scope="module")
+def handed_in(tmp_path_factory) -> Path:
+  """A folder named like no profile, with one small finished run."""
+  folder = tmp_path_factory.mktemp("verify") / "mine"
+  run(simulate_function.EXPERIMENT, [
+    "simulate_function", "--flagfile=experiments/flags/tiny/simulate_function.flags",
+    f"--workdir={folder / 'simulate_function'}",
+  ])  # fmt: skip
+  return folder
+
+
+def outcomes(folder: Path) -> dict[str, list[str]]:
+  found: dict[str, list[str]] = {}
+  for check in verify.verify(folder):
+    found.setdefault(check.outcome, []).append(check.what)
+  return found
+
+
+def test_a_folder_as_it_was_written_agrees(handed_in):
+  found = outcomes(handed_in)
+  assert verify.DISAGREES not in found, found[verify.DISAGREES]
+  agreed = " ".join(found[verify.AGREES])
+  for text in ("result.npz: SHA-256", "numbers of summary.json", "claims of summary.json",
+               "predictions of the saved weights"):  # fmt: skip
+    assert text in agreed
+  assert any("training itself" in what for what in found[verify.UNCHECKED])
+
+
+def test_a_number_typed_in_disagrees(handed_in, tmp_path, capsys):
+  folder = shutil.copytree(handed_in, tmp_path / "mine")
+  path = folder / "simulate_function" / "summary.json"
+  summary = json.loads(path.read_text())
+  summary["numbers"][1]["values"][0] = 1e-9
+  path.write_text(json.dumps(summary))
+  wrong = outcomes(folder)[verify.DISAGREES]
+  assert [what.split(",")[0].split(":")[0] for what in wrong] == [
+    "summary.json", "numbers of summary.json"
+  ]  # fmt: skip
+  assert main([str(folder), "--verify"]) == 1
+  assert "2 DISAGREES" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_other_weights_disagree(handed_in, tmp_path):
+  folder = shutil.copytree(handed_in, tmp_path / "mine")
+  path = folder / "simulate_function" / "result.npz"
+  with np.load(path) as file:
+    arrays = dict(file)
+  key = next(name for name in arrays if name.startswith("final_params/"))
+  arrays[key] = arrays[key] + 0.01
+  np.savez_compressed(path, **arrays)
+  wrong = " ".join(outcomes(folder)[verify.DISAGREES])
+  assert "predictions of the saved weights, largest difference" in wrong
+  assert "result.npz: SHA-256" in wrong
+
+
+def test_markdown_answers_first_with_its_figures_beside_it(tmp_path, capsys):
+  shutil.copytree(PUBLISHED / "long_report", tmp_path / "long_report")
+  assert main([str(tmp_path / "long_report"), "--format=markdown"]) == 0
+  path = Path(capsys.readouterr().out.strip())
+  assert path == tmp_path / "long_report" / "REPORT.md"
+  text = path.read_text()
+  assert text.index("claims judged") < text.index("| the report claims |") < text.index("## 1.1.1")
+  images = re.findall(r"!\[[^\]]*\]\(([^)]*)\)", text)
+  assert len(images) >= 9
+  assert all((path.parent / image).is_file() for image in images)
+  rows = [line for line in text.splitlines() if line.startswith("|")]
+  assert all(line.endswith("|") for line in rows)
+  assert text.count("<details>") == text.count("</details>") > 9
+
+
+def test_markup_in_a_cell_stays_text():
+  assert markdown.cell("a|b\n*c* <b> d_e") == r"a\|b \*c\* &lt;b> d\_e"
