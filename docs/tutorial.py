@@ -12,7 +12,7 @@
 # # Your own network in hw1_jax
 #
 # A network of your own, its way towards a zero gradient, the spectrum of its Hessian, the loss
-# around it, its sensitivity, and one of the experiments, run from Python. A minute on two CPU cores.
+# around it, its sensitivity, and one of the experiments, run from Python: a minute on two cores.
 # `docs/tutorial.py` is this notebook as a script (`jupytext` pairs them).
 
 # %%
