@@ -11,7 +11,6 @@ import itertools
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 
 class Correlation(NamedTuple):
@@ -52,11 +51,12 @@ def kendall(
   names = np.unique(groups)
   members = [np.flatnonzero(groups == name) for name in names]
   generator = np.random.default_rng(seed)
+  signs = _signs(measure), _signs(gap)
   taus = []
   for _ in range(num_samples):
     drawn = generator.integers(len(names), size=len(names))
     rows = np.concatenate([members[i] for i in drawn])
-    taus.append(_tau(measure[rows], gap[rows]))
+    taus.append(_tau_of_signs(*(sign[np.ix_(rows, rows)] for sign in signs)))
   found = np.array(taus)[np.isfinite(taus)]
   tail = 100 * (1 - confidence) / 2
   low, high = np.percentile(found, [tail, 100 - tail]) if len(found) else (np.nan, np.nan)
@@ -64,9 +64,18 @@ def kendall(
 
 
 def _tau(x: np.ndarray, y: np.ndarray) -> float:
-  if np.ptp(x) == 0 or np.ptp(y) == 0:
-    return float("nan")
-  return float(round(stats.kendalltau(x, y).statistic, 12))
+  return _tau_of_signs(_signs(x), _signs(y))
+
+
+def _signs(values: np.ndarray) -> np.ndarray:
+  """Returns the sign of every difference, [n, n] float32: all that tau needs to know."""
+  return np.sign(np.subtract.outer(values, values)).astype(np.float32)
+
+
+def _tau_of_signs(x: np.ndarray, y: np.ndarray) -> float:
+  """Returns tau-b = sum x y / sqrt(sum x^2 sum y^2) over pairs; NaN where a series is constant."""
+  scale = float(np.sqrt(float(np.vdot(x, x)) * float(np.vdot(y, y))))
+  return round(float(np.vdot(x, y)) / scale, 12) if scale else float("nan")
 
 
 def granulated(measure: np.ndarray, gap: np.ndarray, settings: np.ndarray) -> np.ndarray:
