@@ -47,6 +47,10 @@ EXPERIMENTS = (
   "parameter_count",
   "interpolation",
   "sensitivity",
+  "error_surface",
+  "hessian_spectrum",
+  "flatness",
+  "connectivity",
 )
 VOID_TAGS = {"meta", "link", "img", "br", "hr", "input"}
 
@@ -231,7 +235,8 @@ def test_sections_stand_in_the_order_of_the_assignment(profile):
   page = page_of(profile)
   headings = [heading["id"] for heading in page.all("h3") if heading["id"] in EXPERIMENTS]
   assert tuple(headings) == EXPERIMENTS
-  numbers = ["1.1.1", "1.1.2", "1.2.1", "1.2.2", "1.2.3", "1.3.1", "1.3.2", "1.3.3", "1.3.4"]
+  numbers = ["1.1.1", "1.1.2", "1.2.1", "1.2.2", "1.2.3", "1.3.1", "1.3.2", "1.3.3", "1.3.4",
+             "2.1", "2.2", "2.3", "2.4"]  # fmt: skip
   assert [section.topic.number for section in collect(profile)] == numbers
   levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
   assert levels[0] == 1
@@ -323,7 +328,10 @@ def test_sections_that_a_report_does_not_have_are_not_shown(tmp_path):
   write_run(tmp_path / "short_report" / "gradient_norm")
   page = page_of(tmp_path / "short_report")
   shown = [h["id"] for h in page.all("h3") if h["id"] in EXPERIMENTS]
-  assert shown == [name for name in EXPERIMENTS if name not in ("interpolation", "sensitivity")]
+  assert shown == [
+    name for name in EXPERIMENTS
+    if name not in ("interpolation", "sensitivity", *EXPERIMENTS[9:])
+  ]  # fmt: skip
   assert page.words.count("This experiment has not been run") == 6
   write_run(tmp_path / "short_report" / "sensitivity")  # run all the same: shown
   shown = [h["id"] for h in page_of(tmp_path / "short_report").all("h3")]
