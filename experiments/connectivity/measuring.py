@@ -41,3 +41,8 @@ def distances(ones: Any, others: Any) -> np.ndarray:
     difference = np.asarray(one, np.float64) - np.asarray(other, np.float64)
     total = total + np.sum(difference.reshape(len(difference), -1) ** 2, axis=1)
   return np.sqrt(total)
+
+
+def moved_units(permutations: dict[str, np.ndarray]) -> float:
+  """Returns the share of the hidden units, a mean over layers, that permutations move."""
+  return float(np.mean([np.mean(p != np.arange(len(p))) for p in permutations.values()]))

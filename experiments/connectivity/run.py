@@ -15,7 +15,7 @@ from hw1_jax.training import optimizers
 
 from .. import settings as shared
 from .curve import train_curves
-from .measuring import distances, make_measure
+from .measuring import distances, make_measure, moved_units
 from .projection import project
 
 
@@ -123,8 +123,7 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
        distances(one.params, aligned)], axis=1
     ),
     np.stack(apart, axis=1),
-    np.array([np.mean([np.mean(p != np.arange(len(p))) for p in each.permutations.values()])
-              for each in found]),
+    np.array([moved_units(each.permutations) for each in found]),
     paths,
     explained,
   )  # fmt: skip
