@@ -112,16 +112,15 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     for name, values in measure(tuple(children), line).items():
       parted[name].append(values)
     apart.append(distances(*children))
+  apart_by_kind = [distances(one.initial_params, other.initial_params),
+                   *(distances(one.params, each) for each in (other.params, aligned))]  # fmt: skip
   paths, explained = project(one, other, found[0].permutations)
   return Result(
     alphas,
     between,
     {name: np.stack(values, axis=1) for name, values in parted.items()},
     np.array(config.common_epochs),
-    np.stack(
-      [distances(one.initial_params, other.initial_params), distances(one.params, other.params),
-       distances(one.params, aligned)], axis=1
-    ),
+    np.stack(apart_by_kind, axis=1),
     np.stack(apart, axis=1),
     np.array([moved_units(each.permutations) for each in found]),
     paths,
