@@ -34,12 +34,12 @@ def draw_correlation(result: Result) -> Figure:
       markersize=5, label=words, **figures.marker(i),
     )  # fmt: skip
   left.axvline(0, color="black", linewidth=0.8)
-  left.set_yticks(places, [NAMES[name] for name in found], fontsize=8.5)
   figures.label(left, "Kendall's τ with the gap", "", "rank correlation")
   right.barh(places, [ranking.score for ranking in found.values()], color=figures.COLORS[2])
-  right.set_yticks(places, [])
   figures.label(right, "I(V; gap | settings) / H(gap | settings)", "",
                 "conditional-independence score")  # fmt: skip
+  for ax in (left, right):  # after the labels, which set ticks of their own
+    ax.set_yticks(places, [NAMES[name] for name in found], fontsize=8.5)
   return figures.legend(figure)
 
 
@@ -58,9 +58,9 @@ def draw_audit(result: Result) -> Figure:
     )  # fmt: skip
   ax.axvline(1, color="black", linewidth=0.8)
   ax.axhline(len(INVARIANT) - 0.5, color="black", linewidth=0.8, linestyle=":")
-  ax.set_yticks(places, [NAMES[name] for name in names], fontsize=8.5)
   figures.label(ax, "value after rescaling over before (below the dots: invariant by theory)",
                 "", "same function, other weights", xscale="log")  # fmt: skip
+  ax.set_yticks(places, [NAMES[name] for name in names], fontsize=8.5)
   return figures.legend(figure)
 
 

@@ -65,8 +65,8 @@ def draw_outliers(result: Result) -> Figure:
       label = f"{count} classes" if m == 0 else None
       left.plot(ranks, values / values[0], label=label, markersize=4, linewidth=0.8,
                 **figures.marker(i))  # fmt: skip
-  left.set_xticks(ranks[::3])
   figures.label(left, "rank", "eigenvalue over the largest", "top of the spectrum", yscale="log")
+  left.set_xticks(ranks[::3])
   found = outliers(result)
   right.plot(result.classes, result.classes - 1, color="black", linewidth=0.9, label="C - 1")
   for m in range(found.shape[1]):
