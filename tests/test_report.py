@@ -376,9 +376,9 @@ def test_settings_that_differ_from_the_reports_stand_first(tmp_path):
                           "learning_rate": 0.001, "weight_decay": 1e-4, "num_runs": 2}  # fmt: skip
   write_run(tmp_path / "quick" / "gradient_norm", files)
   words = page_of(tmp_path / "quick").words
-  assert "Epochs (at most) num_epochs 100 2500 Independent runs num_runs 2 8 Widths" in words
-  assert "Assumed: the points and the stop rule of 1.1.1" in words
-  assert words.index("num_runs 2 8") < words.index("learning_rate 0.001") < words.index("seed 3")
+  assert "Epochs (at most) num_epochs 100 2500 Independent runs num_runs 2 100 Widths" in words
+  assert "[report] 1 dense layer, ReLU, 1501 parameters" in words
+  assert words.index("num_runs 2 100") < words.index("learning_rate 0.001") < words.index("seed 3")
 
 
 def test_the_authors_own_settings_stand_beside_the_printed_ones(tmp_path):

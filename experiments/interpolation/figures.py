@@ -47,6 +47,7 @@ def draw_curves(
 def draw(config: Config, result: Result) -> dict[str, Figure]:
   """Returns for each pair the curves, a panel a variant, and its training loss over the epochs."""
   drawn = {}
+  theirs = (config.report, config.dataset) == ("long", "mnist")
   for i, pair in enumerate(PAIRS):
     first, second = describe(config, i)
     panels = [("", result.evaluated, pair)]
@@ -66,7 +67,7 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
       shown = inside if note == BETWEEN else np.ones_like(inside)
       curves = {name: values[:, shown] for name, values in curves.items()}
       draw_curves(ax, result.alphas[shown], curves, None if table is result.retrained else ends)
-      if table is result.retrained and config.report == "long":
+      if table is result.retrained and theirs:
         draw_reported(ax, pair)
       ax.set_title(f"α = 0: {first}; α = 1: {second}{note}", fontsize=9.5, loc="left")
     drawn[pair] = figures.legend(figure, columns=4)
@@ -93,7 +94,7 @@ def draw_training(config: Config, result: Result, pair: int) -> Figure:
     length = int(np.isfinite(values[0]).sum())
     epochs = np.arange(1, length + 1)
     figures.curves(ax, epochs, values[:, :length], name, j, points=True)
-    if config.report == "long":
+    if (config.report, config.dataset) == ("long", "mnist"):
       label = f"{name}: reported" + ("" if config.dataset == "mnist" else " on MNIST")
       figures.reported(ax, printed["epoch"], printed[column], label, j)
   figures.label(ax, "epoch", "training loss, running mean (nats)", TITLES[key], yscale="log")

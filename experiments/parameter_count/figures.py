@@ -14,7 +14,6 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   """Returns loss and accuracy, training and test, against the number of parameters."""
   drawn = {}
   order = np.argsort(result.num_parameters)
-  elsewhere = "reported, learning rate 1e-3" + ("" if config.dataset == "mnist" else ", MNIST")
   for kind, axis in (("loss", "cross-entropy (nats)"), ("accuracy", "error, 100 % − accuracy (%)")):
     figure, (ax,) = figures.canvas()
     shown = (
@@ -32,10 +31,12 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
       printed = {
         int(count): value if kind == "loss" else 100 - value
         for spec, count in zip(config.specs, result.num_parameters)
-        if (value := told(config, field, spec)) is not None
+        if config.dataset == "mnist" and (value := told(config, field, spec)) is not None
       }
       if printed:
-        figures.reported(ax, list(printed), list(printed.values()), f"{words}: {elsewhere}", i)
+        figures.reported(
+          ax, list(printed), list(printed.values()), f"{words}: reported, learning rate 1e-3", i
+        )
     title = f"{config.dataset}, {config.family.upper()}s"
     figures.label(ax, "parameters", axis, title, xscale="log", yscale="log")
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

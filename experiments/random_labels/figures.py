@@ -14,7 +14,6 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   """Returns training and test loss, and training and test accuracy, over the epochs."""
   drawn = {}
   epochs = np.arange(1, config.num_epochs + 1)
-  elsewhere = "reported" if config.dataset == "mnist" else "reported on MNIST"
   title = f"{config.dataset}, {100 * config.fraction:g} % of the training labels at random"
   sets = (("train", "training, random labels"), ("test", "test, true labels"))
 
@@ -22,13 +21,13 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   figures.curves(ax, epochs, result.train_loss, "training, running mean", 0)
   figures.curves(ax, epochs, result.minibatch_loss, f"training, minibatch {MINIBATCH} or last", 2)
   figures.curves(right, epochs, result.test_loss, "test, true labels", 1)
-  if config.report == "long":
+  if config.report == "long" and config.dataset == "mnist":
     printed = reported.read("random_labels").columns
     look: dict[str, Any] = {"color": figures.REPORTED, "linewidth": 0.8, "alpha": 0.8}
-    ax.plot(printed["epoch"], printed["minibatch_501_loss"], label=f"{elsewhere}: minibatch 501",
+    ax.plot(printed["epoch"], printed["minibatch_501_loss"], label="reported: minibatch 501",
             **look)  # fmt: skip
     right.plot(printed["epoch"], printed["test_loss"], linestyle="--",
-               label=f"{elsewhere}: test loss", **look)  # fmt: skip
+               label="reported: test loss", **look)  # fmt: skip
   classes = int(result.num_classes)
   for panel in (ax, right):
     panel.axhline(np.log(classes), color="black", linewidth=0.8, label=f"guessing: ln {classes}")

@@ -34,7 +34,8 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
                        f"{name}: {'training' if kind == 'train' else 'test'} set", 2 * i + j,
                        points=True)  # fmt: skip
     printed = {size: value for size in sizes
-               if (value := told(config, int(size), f"test_{quantity}")) is not None}  # fmt: skip
+               if config.dataset == "mnist"
+               and (value := told(config, int(size), f"test_{quantity}")) is not None}  # fmt: skip
     if printed:
       figures.reported(ax, list(printed), list(printed.values()), "reported: test set")
     figures.label(ax, "batch size", unit, quantity)
@@ -62,11 +63,16 @@ def draw_both(config: Config, result: Result) -> Figure:
   """Returns loss and error with sensitivity (c) on a second axis, the report's two figures."""
   order = np.argsort(result.batch_sizes)
   sizes, values = result.batch_sizes[order], result.equal_epochs
+
+  def theirs_of(field: str) -> list[float | None]:
+    mnist = config.dataset == "mnist"
+    return [told(config, int(size), field) if mnist else None for size in sizes]
+
   figure, axes = figures.canvas(2, width=5.4)
   for ax, quantity, unit in zip(axes, ("loss", "accuracy"), ("loss (nats)", "error (%)")):
     shown = [("run_train_loss", "training, running over all epochs")] if quantity == "loss" else []
     for i, (field, words) in enumerate([*shown, (f"test_{quantity}", "test")]):
-      curve, theirs = values[field][:, order], [told(config, int(s), field) for s in sizes]
+      curve, theirs = values[field][:, order], theirs_of(field)
       if quantity == "accuracy":
         curve, theirs = 100 - 100 * curve, [None if v is None else 100 - v for v in theirs]
       index = 1 if words == "test" else i
@@ -74,7 +80,7 @@ def draw_both(config: Config, result: Result) -> Figure:
       draw_reported(ax, sizes, theirs, index)
     right = ax.twinx()
     figures.curves(right, sizes, values["tensor_norm"][:, order], "sensitivity (c)", 2, points=True)
-    draw_reported(right, sizes, [told(config, int(s), "tensor_norm") for s in sizes], 2)
+    draw_reported(right, sizes, theirs_of("tensor_norm"), 2)
     right.set_ylabel("sensitivity (c), nats per unit of θ", color=figures.COLORS[2])
     right.spines["top"].set_visible(False)
     figures.label(ax, "batch size", unit)

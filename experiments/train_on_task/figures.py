@@ -16,6 +16,7 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   drawn = {}
   names = names_of(config)
   elsewhere = "reported" if config.dataset == "mnist" else "reported on MNIST"
+  told_curves = (config.report, config.dataset) == ("long", "mnist")
   epochs = np.arange(1, config.num_epochs + 1)
   for figure_name, field, factor, axis in (
     ("training_loss", "train_loss", 1, "training loss, running mean (nats)"),
@@ -25,11 +26,11 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
     for i, spec in enumerate(config.architectures):
       values = getattr(result, field)[i] if factor == 1 else 100 - 100 * getattr(result, field)[i]
       figures.curves(ax, epochs, values, f"{names[i]} ({spec})", i, points=True)
-    for i, name in enumerate(names if config.report == "long" else ()):
+    for i, name in enumerate(names if told_curves else ()):
       # After the curves: the second column of the legend.
       curve = reported.read("train_on_task_curves").where(model=i + 1).columns
       shown = curve[f"running_{field}"] if factor == 1 else 100 - curve[f"running_{field}"]
-      figures.reported(ax, curve["epoch"], shown, f"{name}: {elsewhere}, from figure", i)
+      figures.reported(ax, curve["epoch"], shown, f"{name}: reported, from figure", i)
     figures.label(ax, "epoch", axis, config.dataset, yscale="log")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     drawn[figure_name] = figures.legend(figure, columns=2)

@@ -58,7 +58,9 @@ def remarks(experiment: str, config: dict[str, Any]) -> list[str]:
     blocks[-1] = f"{blocks[-1]} {text}".strip() if text else blocks[-1]
     if not text and blocks[-1]:
       blocks.append("")
-  return [f"{block[:1].upper()}{block[1:]}" for block in blocks if block]
+  # "[report]" or "[file]" alone names a value's source, beside the value; here it says nothing.
+  told = [block for block in blocks if block not in ("", "[report]", "[file]")]
+  return [f"{block[:1].upper()}{block[1:]}" for block in told]
 
 
 def _reports_flags(experiment: str, config: dict[str, Any]) -> Path:
