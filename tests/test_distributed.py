@@ -206,3 +206,24 @@ def test_where_jax_finds_no_cluster_the_flags_are_asked_for(tmp_path):
   assert code == 2
   assert "expected a cluster that JAX knows, or --coordinator_address" in output
   assert output.count("\n") == 1
+
+
+def test_processes_with_other_settings_are_refused_before_anything_is_computed(tmp_path):
+  folder = tmp_path / "run"
+  one, other = start("gradient_norm", folder, 2, 1)
+  other.kill()
+  other.communicate()
+  arguments = [*map(str, other.args), "--seed=1"]
+  other = subprocess.Popen(
+    arguments,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.STDOUT,
+    text=True,
+    cwd=ROOT,
+    env=os.environ | {"JAX_PLATFORMS": "cpu"},
+  )
+  for code, output in finish([one, other]):
+    assert code == 2, output
+    assert "process 1: got --seed=1, expected --seed=0, as process 0 has" in output
+    assert "Traceback" not in output
+  assert not folder.exists()

@@ -41,7 +41,8 @@ class Picture:
   """As much of a matplotlib figure as `RunFolder.write_figures` needs."""
 
   def savefig(self, file, format, **options):
-    file.write({"svg": b"<svg></svg>", "png": b"\x89PNG\r\n\x1a\n" + bytes(20) + b"IEND"}[format])
+    png = b"\x89PNG\r\n\x1a\n" + bytes(20) + b"IEND"
+    file.write({"svg": b"<svg></svg>", "png": png, "pdf": b"%PDF-1.4\n%%EOF\n"}[format])
 
 
 def make_experiment(
