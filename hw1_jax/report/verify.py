@@ -26,6 +26,12 @@ from hw1_jax.runs.folder import RunFolder
 
 AGREES, DISAGREES, UNCHECKED = "agrees", "DISAGREES", "not checked"
 
+ACTIVATIONS = {
+  "relu": lambda z: np.maximum(z, 0),
+  "leaky_relu": lambda z: np.where(z > 0, z, 0.01 * z),
+  "tanh": np.tanh,
+}
+
 
 class Check(NamedTuple):
   """One line of what was checked."""
@@ -127,7 +133,7 @@ def close(one: Any, other: Any) -> bool:
 
 def _verify_networks(config: Any, result: Any) -> Iterator[tuple[str, str]]:
   """Yields whether saved weights give the saved predictions, by NumPy alone."""
-  activation = {"relu": lambda z: np.maximum(z, 0), "tanh": np.tanh}.get(config.activation)
+  activation = ACTIVATIONS.get(config.activation)
   for target in config.targets:
     for i, spec in enumerate(config.widths):
       key = f"{target}/model_{i + 1}"
