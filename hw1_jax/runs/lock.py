@@ -119,9 +119,9 @@ class Lock:
     """Writes the mark and who holds the folder; the mark must come, the holder is only told."""
     holder = f"host {socket.gethostname()}, process {os.getpid()}\n"
     try:
-      marked = os.pread(self._file, len(MARK), 0) == MARK
-      if not marked and os.pwrite(self._file, MARK, 0) < len(MARK):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+      written = len(MARK) if os.pread(self._file, len(MARK), 0) == MARK else 0
+      while written < len(MARK):  # the write after a short one fails, and says why
+        written += os.pwrite(self._file, MARK[written:], written)
       with contextlib.suppress(OSError):
         os.ftruncate(self._file, len(MARK))
         os.pwrite(self._file, holder.encode(), len(MARK))
