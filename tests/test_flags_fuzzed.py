@@ -66,7 +66,7 @@ def no_run(monkeypatch, tmp_path):
            "jax_persistent_cache_min_compile_time_secs")  # fmt: skip
   before = {name: getattr(jax.config, name) for name in names}
 
-  def hold(self, config, *, overwrite):
+  def hold(self, config, **options):
     raise Started
 
   def initialize(*args, **options):
@@ -143,7 +143,9 @@ def wrong_texts(field, annotation):
     texts += ["1.5", "1e3", "True", str(2**32), "9" * 30]
   if meta.get("choices"):
     texts += ["x", meta["choices"][0].upper(), meta["choices"][0] + "s", "1"]
-  if meta.get("pattern"):
+  if field.name.startswith("target"):  # a formula of x may stand there: "x", "-5" and "5--5" are
+    texts += ["-", "5 5", "½"]
+  elif meta.get("pattern"):
     texts += ["x", "-", "5--5", "5 5", "-5", "½"]
   if is_tuple:
     default = ",".join(map(str, field.default))

@@ -117,7 +117,7 @@ class RunFolder:
       there = self.provenance().get("experiment")
     except UserError:
       return  # a new folder, or one whose other files will tell
-    if experiment and there != experiment:
+    if experiment and isinstance(there, str) and there != experiment:
       raise UserError(
         f"{self.path} holds a run of another experiment",
         str(experiment),

@@ -33,13 +33,13 @@ def threads() -> int:
   return int(text)
 
 
-def environment(experiment: Experiment) -> dict[str, Any]:
+def environment(experiment: Experiment | None = None) -> dict[str, Any]:
   """Returns what a number may depend on besides the settings: versions, device, threads, commit."""
   devices = jax.devices()
   return {
     "versions": versions(),
     "variables": variables(),
-    "code_sha256": code_sha256(experiment),
+    **({"code_sha256": code_sha256(experiment)} if experiment else {}),
     "x64": bool(jax.config.values["jax_enable_x64"]),
     "python": platform.python_version(),
     "platform": platform.platform(),
