@@ -141,9 +141,10 @@ def wrong_texts(field, annotation):
     texts.append("9" * 400)
   if kind is int:
     texts += ["1.5", "1e3", "True", str(2**32), "9" * 30]
-  if meta.get("choices"):
+  formula = field.name.startswith("target")  # of x: then "x", "1", "-5" and "5--5" are right
+  if meta.get("choices") and not formula:
     texts += ["x", meta["choices"][0].upper(), meta["choices"][0] + "s", "1"]
-  if field.name.startswith("target"):  # a formula of x may stand there: "x", "-5" and "5--5" are
+  if formula:
     texts += ["-", "5 5", "½"]
   elif meta.get("pattern"):
     texts += ["x", "-", "5--5", "5 5", "-5", "½"]
