@@ -11,6 +11,7 @@ import dataclasses
 from typing import Any
 
 from hw1_jax import data, models, own
+from hw1_jax.errors import UserError
 from hw1_jax.runs.settings import ImageSettings as RunImageSettings
 from hw1_jax.runs.settings import Settings, setting
 from hw1_jax.training import optimizers
@@ -110,9 +111,15 @@ class FunctionSettings(TrainingSettings):
 
   def __post_init__(self) -> None:
     super().__post_init__()
-    for name in (getattr(self, "target", None), *getattr(self, "targets", ())):
-      if name and not own.is_own(name):  # which is imported when it is needed
-        data.make_target(name)
+    for field in ("target", "targets"):
+      names = getattr(self, field, ())
+      for name in (names,) if isinstance(names, str) else names:
+        try:
+          if not own.is_own(name):  # which is imported when it is needed
+            data.make_target(name)
+        except UserError as error:
+          what = field if error.what == "target" else error.what
+          raise UserError(what, error.got, error.expected, error.remedy) from None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
