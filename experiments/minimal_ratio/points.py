@@ -247,5 +247,11 @@ def find_saddles(config: Any, monitor: Monitor, epochs: Sequence[int]) -> dict[s
 
 def in_threads(function: Callable[[Any], Any], items: list[Any]) -> list[Any]:
   """Returns the function of each item, computed side by side: LAPACK lets other threads run."""
+  x64 = jax.config.jax_enable_x64  # set for this thread alone where a context manager did it
+
+  def compute(item: Any) -> Any:
+    with jax.enable_x64(x64):
+      return function(item)
+
   with ThreadPoolExecutor(len(jax.local_devices())) as pool:
-    return list(pool.map(function, items))
+    return list(pool.map(compute, items))
