@@ -24,8 +24,12 @@ class UserError(ValueError):
 
 
 def show(value: Any) -> str:
-  """Returns a value as a message shows it: text in quotes, at most 80 characters."""
+  """Returns a value as a message shows it: text in quotes, at most 80 characters, ends kept."""
   if isinstance(value, list | tuple):
     value = ",".join(str(entry) for entry in value)
-  text = repr(value) if isinstance(value, str) else str(value)
-  return text if len(text) <= 80 else text[:77] + "..."
+  return shortened(repr(value) if isinstance(value, str) else str(value))
+
+
+def shortened(text: str) -> str:
+  """Returns text of at most 80 characters: the middle goes, for paths differ at their ends."""
+  return text if len(text) <= 80 else f"{text[:38]}...{text[-39:]}"

@@ -180,15 +180,18 @@ def test_slurm_is_found_and_all_processes_hear_why_a_folder_is_refused(tmp_path)
   refused = finish(start(name, folder, 2, 1, "--seed=5"))
   assert [code for code, _ in refused] == [2, 2]
   for _, output in refused:
-    assert "--seed (there 0, now 5)" in output
+    assert "got --seed=5, expected --seed=0" in output
 
 
 @pytest.mark.parametrize(
   ("flags", "message"),
   [
-    (["--num_processes=2"], "--num_processes: got '2', expected --coordinator_address=HOST:PORT"),
-    (["--process_id=x"], "--process_id: got 'x', expected a whole number from 0"),
-    (["--num_processes=2", "--process_id=2"], "--process_id: got '2', expected less than"),
+    (
+      ["--num_processes=2"],
+      "--num_processes: got 2, expected with it --coordinator_address=HOST:PORT",
+    ),
+    (["--process_id=x"], "--process_id: got 'x', expected a whole number"),
+    (["--num_processes=2", "--process_id=2"], "--process_id: got 2, expected less than"),
     (["--coordinator_address=here"], "--coordinator_address: got 'here', expected HOST:PORT"),
   ],
 )

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from hw1_jax.errors import UserError
+from hw1_jax.errors import UserError, shortened
 from hw1_jax.runs.files import (
   MAGIC,
   TEMPORARY,
@@ -257,4 +257,4 @@ def _as_text(value: Any) -> str:
   """Returns a setting of config.json as a command line has it, shortened where it is long."""
   text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
   text = text.lower() if isinstance(value, bool) else text
-  return text if len(text) <= 80 else text[:77] + "..."
+  return shortened(text)
