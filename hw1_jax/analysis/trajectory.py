@@ -18,7 +18,7 @@ def pca(points: np.ndarray, num_components: int = 2, *, block: int = 65536) -> P
   The points are centred over all rows. With S far below P the S x S Gram matrix of the centred
   points has all there is to know: G = U diag(s) U', coordinates U sqrt(s), explained s / sum(s).
   Each component's sign makes its coordinate of largest magnitude positive. Float64 throughout;
-  `block` columns are converted at a time. scikit-learn's PCA agrees (tests/test_trajectory.py).
+  `block` columns are converted at a time. scikit-learn's PCA agrees (test_trajectory.py).
 
   Raises:
     ValueError: `points` is not a matrix, or 1 <= K <= S does not hold.

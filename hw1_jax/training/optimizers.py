@@ -1,7 +1,7 @@
 """The reports' optimizers: optax chains that equal PyTorch's, L2 term included.
 
 PyTorch adds `weight_decay * theta` to the gradient before the optimizer sees it (not decoupled).
-tests/test_optimizers.py holds tables of PyTorch's values.
+tests/training/test_optimizers.py holds tables of PyTorch's values.
 """
 
 import jax

@@ -74,7 +74,7 @@ DEVICES = """
 import sys
 import jax
 jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
-from tests.test_parallel import train
+from tests.training.test_parallel import train
 assert jax.device_count() == int(sys.argv[1])
 print(train(5, "loop").tobytes().hex())
 """

@@ -14,7 +14,7 @@ import zipfile
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 GO = """. scripts/venv.sh
 ensure_venv requirements.txt || exit
 .venv/bin/python -c 'import demo; print("demo", demo.VERSION)'

@@ -20,7 +20,7 @@ from hw1_jax.runs.folder import RunFolder
 from hw1_jax.runs.monitor import RunMonitor
 from hw1_jax.summary import VERDICTS
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 FLAGS = ROOT / "experiments" / "flags"
 
 

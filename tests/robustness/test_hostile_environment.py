@@ -15,7 +15,7 @@ from toy import command, make_experiment
 from hw1_jax.runs import circumstances, memory
 from hw1_jax.runs.folder import default_style
 
-ROOT = circumstances.Path(__file__).resolve().parent.parent
+ROOT = circumstances.Path(__file__).resolve().parents[2]
 TOY = make_experiment()
 
 VARIABLES = [

@@ -11,7 +11,7 @@ import pytest
 
 from hw1_jax.report.assignment import topics
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 EXPERIMENTS = [topic.experiment for topic in topics()]
 

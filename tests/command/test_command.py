@@ -18,7 +18,7 @@ from hw1_jax.command.plan import make_plan
 from hw1_jax.errors import UserError
 from hw1_jax.report.assignment import EXPERIMENTS, topics
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 FLAGS = os.path.relpath(EXPERIMENTS / "flags")
 
 

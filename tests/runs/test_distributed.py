@@ -18,7 +18,7 @@ from hw1_jax.runs.flags import run_flags
 from hw1_jax.runs.main import main
 from hw1_jax.runs.options import Options
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="gloo over loopback, on Linux")
 QUICKLY = 60  # seconds within which the others notice a death: twice distributed.HEARTBEAT_SECONDS

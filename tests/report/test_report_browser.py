@@ -1,6 +1,6 @@
 """The report page in a real browser: needs the dependency group browser and a Chromium binary.
 
-python -m pytest -m browser tests/test_report_browser.py
+python -m pytest -m browser tests/report/test_report_browser.py
 """
 
 import json

@@ -16,7 +16,7 @@ from hw1_jax import data, models
 from hw1_jax.errors import UserError
 from hw1_jax.training import optimizers
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "own_model"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from hw1_jax.runs.flags import as_flags
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 NAMES = ("seed", "widths", "workdir", "overwrite", "num_runs", "runs")
 
 

@@ -25,7 +25,7 @@ from tiny import NAMES, experiment, tiny_flags
 from hw1_jax.runs.checkpoint import unpack_checkpoint
 from hw1_jax.runs.files import read_result
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 KILLS = 12  # of each experiment
 ATTEMPT_SECONDS = 600.0  # an attempt that takes longer hangs
 SAME = ("result.npz", "metrics.jsonl", "summary.json", "config.json")

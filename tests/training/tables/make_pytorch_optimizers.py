@@ -1,6 +1,6 @@
 """Writes pytorch_optimizers.json: 50 steps of PyTorch's optimizers on a small quartic loss.
 
-    pip install -e '.[bench]' && python tests/tables/make_pytorch_optimizers.py
+    pip install -e '.[bench]' && python tests/training/tables/make_pytorch_optimizers.py
 
 The loss is sum(a theta^4 / 4 + b theta^2 / 2 - c theta); its gradient is easy to state anywhere.
 """

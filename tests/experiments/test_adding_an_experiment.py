@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 TUTORIAL = ROOT / "docs" / "adding_an_experiment.md"
 NEEDED = ("hw1_jax", "experiments", "scripts", "tests", "README.md", "pyproject.toml")
 BLOCK = re.compile(r"<!-- (file|append|run|list)(?:: (\S+))? -->\n```\w*\n(.*?)^```$", re.S | re.M)

@@ -440,7 +440,7 @@ def test_sentences_end_at_full_stops_only():
   assert judged.first_sentence("no end") == "no end"
 
 
-PUBLISHED = Path(__file__).parents[1] / "docs" / "results"
+PUBLISHED = Path(__file__).parents[2] / "docs" / "results"
 
 
 @pytest.mark.parametrize("profile", ["long_report", "short_report", "long_notebook"])
@@ -818,7 +818,7 @@ def test_page_is_written_whole_or_not_at_all(profile, monkeypatch):
 def run_command(*arguments: str) -> subprocess.CompletedProcess:
   return subprocess.run(
     [sys.executable, "-m", "hw1_jax.report", *arguments],
-    capture_output=True, text=True, timeout=60, cwd=Path(__file__).parents[1],
+    capture_output=True, text=True, timeout=60, cwd=Path(__file__).parents[2],
   )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import pathlib
 import jax
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODULES = [
   f"hw1_jax.analysis.{path.stem}"
   for path in sorted((ROOT / "hw1_jax" / "analysis").glob("*.py"))

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCRIPT, NOTEBOOK = (ROOT / "docs" / f"tutorial.{suffix}" for suffix in ("py", "ipynb"))
 
 

@@ -20,7 +20,7 @@ from hw1_jax.data import files, formats
 from hw1_jax.errors import UserError
 from hw1_jax.runs.files import read_json
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def pictures(count=20, height=9, width=7, channels=3, classes=3):
