@@ -70,7 +70,7 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
       if table is result.retrained and theirs:
         draw_reported(ax, pair)
       ax.set_title(f"α = 0: {first}; α = 1: {second}{note}", fontsize=9.5, loc="left")
-    drawn[pair] = figures.legend(figure, columns=4)
+    drawn[pair] = figures.legend(figure)
     drawn[f"training_{pair}"] = draw_training(config, result, i)
   return drawn
 

@@ -80,6 +80,7 @@ class Result(NamedTuple):
   """
 
   alphas: np.ndarray  # [A] float64
+  num_test: np.ndarray  # [] int, test examples
   start_params: dict[str, np.ndarray]  # 'PAIR': [M, P] float32, theta_1, at alpha 0
   end_params: dict[str, np.ndarray]  # 'PAIR': [M, P] float32, theta_2, at alpha 1
   evaluated: dict[str, np.ndarray]  # 'PAIR/CURVE': [M, A] float32
@@ -116,7 +117,7 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     trained = training.train_images(monitor, name, task, images, own)
     return trained.params, trained.history["train_loss"]
 
-  result: dict[str, dict[str, np.ndarray]] = {name: {} for name in Result._fields[1:]}
+  result: dict[str, dict[str, np.ndarray]] = {name: {} for name in Result._fields[2:]}
 
   def evaluate(key: str, start: Any, end: Any) -> None:
     result["start_params"][key] = np.asarray(ravel(start))
@@ -143,4 +144,4 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
         config.num_runs,
       )
       result["retrained"] |= {f"{pair}/{name}": curves[name] for name in (*CURVES, *RUNNING)}
-  return Result(alphas, **result)
+  return Result(alphas, np.asarray(len(images.test_labels)), **result)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from experiments.gradient_norm import findings as norm_findings
 from experiments.gradient_norm import run as norm_run
@@ -124,9 +125,41 @@ def test_the_improvement_beyond_one_half_is_not_met_by_construction():
   worse = 0.98 - 0.01 * np.abs(alphas)
   curves = {"batch/test_loss": np.tile(0.05 + alphas**2, (10, 1)),
             "batch/test_accuracy": np.tile(worse, (10, 1))}  # fmt: skip
-  claims = by_id(line_findings.batch_claims(alphas, curves, ""))
+  claims = by_id(line_findings.batch_claims(alphas, curves, "", 10_000))
   assert claims["L-1.3.3a.1"].verdict == "holds"
   assert claims["L-1.3.3a.3"].verdict == "does not hold"
+
+
+def line_claims(accuracy, num_test):
+  alphas = np.linspace(-2, 2, 31)
+  curves = {"batch/test_loss": np.tile(0.05 + alphas**2, (10, 1)),
+            "batch/test_accuracy": np.tile(accuracy, (10, 1))}  # fmt: skip
+  return by_id(line_findings.batch_claims(alphas, curves, "", num_test))
+
+
+def test_the_region_of_no_difference_follows_the_number_of_test_images():
+  few, many = (line_claims(np.full(31, 0.9), n)["L-1.3.3a.2"] for n in (100, 10_000))
+  assert few.region[1] == pytest.approx(3.0)  # 100 sqrt(0.9 * 0.1 / 100)
+  assert many.region[1] == pytest.approx(0.3)
+
+
+def test_a_place_on_a_grid_is_no_better_known_than_the_grid():
+  best = line_claims(np.full(31, 0.9), 10_000)["L-1.3.3a.1"]
+  step = 4 / 30
+  half = stats.t.ppf(0.975, 9) * np.sqrt(step**2 / 12 / 10)  # ten runs, all at the same point
+  assert best.interval[1] - best.effect == pytest.approx(half)
+
+
+def test_a_barrier_needs_a_point_between_the_ends():
+  ends, loss = np.array([[1.0, 2.0]]), np.array([[3.0, 1.0, 4.0]])
+  assert np.isnan(line_findings.barrier(np.array([-2.0, 0.0, 2.0]), loss, ends)).all()
+  assert line_findings.barrier(np.array([0.0, 0.5, 1.0]), loss, ends) == pytest.approx([2.0])
+
+
+def test_a_grid_that_is_too_coarse_for_the_readings_is_not_judged():
+  assert line_findings.covers(np.linspace(-2, 2, 9))
+  assert not line_findings.covers(np.linspace(-2, 2, 3))
+  assert not line_findings.covers(np.linspace(-1, 1, 31))
 
 
 def test_every_claim_that_is_judged_has_its_text_in_the_registry_and_the_other_way_round():
