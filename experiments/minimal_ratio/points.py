@@ -247,7 +247,7 @@ def find_saddles(config: Any, monitor: Monitor, epochs: Sequence[int]) -> dict[s
 
 def in_threads(function: Callable[[Any], Any], items: list[Any]) -> list[Any]:
   """Returns the function of each item, computed side by side: LAPACK lets other threads run."""
-  x64 = jax.config.jax_enable_x64  # set for this thread alone where a context manager did it
+  x64 = jnp.result_type(float) == jnp.float64  # a context manager may have set it for this thread
 
   def compute(item: Any) -> Any:
     with jax.enable_x64(x64):
