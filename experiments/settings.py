@@ -14,7 +14,7 @@ from hw1_jax import data, models, own
 from hw1_jax.errors import UserError
 from hw1_jax.runs.settings import ImageSettings as RunImageSettings
 from hw1_jax.runs.settings import Settings, setting
-from hw1_jax.training import optimizers
+from hw1_jax.training import losses, optimizers
 
 
 def widths(default: Any, help: str = "hidden widths of the MLP") -> Any:
@@ -45,6 +45,11 @@ def targets(default: Any, help: str = "function to fit") -> Any:
 def activation(default: str = "relu") -> Any:
   """Returns the field of the activation between layers."""
   return setting(default, "between layers", choices=tuple(models.ACTIVATIONS))
+
+
+def loss(default: str, help: str = "what is trained on, and measured") -> Any:
+  """Returns the field of the loss: the reports', or one of your own; see `losses.make_loss`."""
+  return setting(default, help, choices=(default,), pattern=own.NAME)
 
 
 def learning_rate(default: Any, help: str = "step size of the optimizer") -> Any:
@@ -100,6 +105,18 @@ class TrainingSettings(Settings):
   def make_optimizer(self, learning_rate: float, weight_decay: float) -> Any:
     """Returns the optimizer that the settings name, as an optax transformation."""
     return optimizers.make_optimizer(self.optimizer, learning_rate, weight_decay, self.momentum)
+
+  def make_loss(self) -> losses.Loss:
+    """Returns each example's loss, as the setting `loss` names it; see `losses.make_loss`."""
+    return losses.make_loss(getattr(self, "loss"))  # noqa: B009 not every experiment has it
+
+  def words(self, text: str) -> str:
+    """Returns a text of the loss and its unit, of your own loss with its name in their place."""
+    name = getattr(self, "loss", "")
+    if not own.is_own(name):
+      return text
+    text = text.replace("cross-entropy (nats)", "loss (nats)")
+    return text.replace("nats", name).replace("MSE", name)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

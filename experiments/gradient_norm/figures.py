@@ -16,7 +16,7 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   epochs = np.arange(1, result.loss.shape[1] + 1)
   for ax, values, name, told in (
     (top, result.gradient_norm, "gradient norm", REPORTED_NORM),
-    (bottom, result.loss, "loss (MSE)", REPORTED_LOSS),
+    (bottom, result.loss, config.words("loss (MSE)"), REPORTED_LOSS),
   ):
     for m in range(len(values)):
       ax.plot(epochs, values[m], color="#999999", linewidth=0.4, alpha=0.6, rasterized=True,

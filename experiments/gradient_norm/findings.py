@@ -39,7 +39,7 @@ def summarize(config: Config, result: Result) -> Summary:
       stop.get("epoch"),
       f"{int(result.converged.sum())} of {len(last)} runs converged in {config.num_epochs} epochs",
     ),
-    Number("loss at the end", tuple(end_loss), "MSE", stop.get("loss")),
+    Number("loss at the end", tuple(end_loss), config.words("MSE"), stop.get("loss")),
     Number(
       "gradient norm at the end",
       tuple(end_norm),

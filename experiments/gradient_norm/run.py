@@ -19,6 +19,7 @@ class Config(shared.StoppedSettings):
 
   widths: str = shared.mlps("500")
   target: str = shared.targets("sinc")
+  loss: str = shared.loss("mse")
   learning_rate: float = shared.learning_rate(1e-3)
   weight_decay: float = shared.weight_decay(1e-4)
   num_epochs: int = shared.num_epochs(2500, "the most epochs")
@@ -41,11 +42,12 @@ def run(config: Config, monitor: Monitor) -> Result:
   keys = rng.member_keys(config.seed, config.num_runs)
   model = models.make_mlp(config.widths, 1, (1,), activation=config.activation, batch_last=True)
   forward, start = models.ravelled(model, rng.streams(keys, "init"), (1, 1))
+  loss = losses.mean(config.make_loss())
   x, y = data.function_data(config.target, config.num_points)
   fitted = full_batch.fit(
     monitor,
     config.target,
-    lambda params, x, y: losses.mse(forward(params, x), y),
+    lambda params, x, y: loss(forward(params, x), y),
     start,
     [jnp.stack([values] * config.num_runs) for values in (x, y)],
     config.make_optimizer(config.learning_rate, config.weight_decay),

@@ -64,7 +64,7 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   if theirs and config.dataset == "mnist":
     figures.reported(axes[0], list(theirs), list(theirs.values()),
                      "reported: training, its runs 1 and 8")  # fmt: skip
-  figures.label(axes[0], "epoch", "cross-entropy (nats)", "loss", yscale="log")
+  figures.label(axes[0], "epoch", config.words("cross-entropy (nats)"), "loss", yscale="log")
   figures.label(axes[1], "epoch", "accuracy (%)", "accuracy")
 
   weights, axes = figures.canvas(2, width=5.0)

@@ -58,14 +58,18 @@ def summarize(config: Config, result: Result) -> Summary:
       at = f"epoch {epoch}"
       numbers += [
         Number(
-          f"training loss, running mean, {at}", tuple(loss[:, epoch - 1]), "nats", value, note
+          f"training loss, running mean, {at}",
+          tuple(loss[:, epoch - 1]),
+          config.words("nats"),
+          value,
+          note,
         ),
         Number(f"training accuracy, running mean, {at}", tuple(accuracy[:, epoch - 1]), "%"),
       ]
   numbers += [
     Number("test accuracy at the end", tuple(100.0 * result.test_accuracy[:, -1]), "%",
            "98.08 to 98.39 (8 runs)" if theirs else None, elsewhere.strip("; ")),
-    Number("test loss at the end", tuple(result.test_loss[:, -1]), "nats",
+    Number("test loss at the end", tuple(result.test_loss[:, -1]), config.words("nats"),
            "0.0523 to 0.0576 (8 runs)" if theirs else None, elsewhere.strip("; ")),
   ]  # fmt: skip
   for name, fractions in (

@@ -20,6 +20,7 @@ class Config(shared.ImageSettings):
 
   widths: str = shared.mlps("500")
   activation: str = shared.activation()
+  loss: str = shared.loss("cross_entropy")
   learning_rate: float = shared.learning_rate(4e-4)
   weight_decay: float = shared.weight_decay(1e-4)
   batch_size: int = shared.batch_size(100, "examples a step; published file")
@@ -94,12 +95,11 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
   task = training.ImageTraining(
     model,
     config.make_optimizer(config.learning_rate, config.weight_decay),
-    config.batch_size,
-    config.num_epochs,
+    config.batch_size, config.num_epochs, config.make_loss(),
     snapshot_epochs=config.snapshot_epochs,
     snapshot_steps=config.snapshot_steps,
     split_batches=config.split_batches,
-  )
+  )  # fmt: skip
   keys = rng.member_keys(config.seed, config.num_runs)
   trained = training.train_images(monitor, "train", task, images, keys)
   start, end = (

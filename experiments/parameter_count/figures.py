@@ -14,7 +14,10 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   """Returns loss and accuracy, training and test, against the number of parameters."""
   drawn = {}
   order = np.argsort(result.num_parameters)
-  for kind, axis in (("loss", "cross-entropy (nats)"), ("accuracy", "error, 100 % − accuracy (%)")):
+  for kind, axis in (
+    ("loss", config.words("cross-entropy (nats)")),
+    ("accuracy", "error, 100 % − accuracy (%)"),
+  ):
     figure, (ax,) = figures.canvas()
     shown = (
       (f"exact_train_{kind}", "training, exact"),

@@ -68,7 +68,9 @@ def summarize(config: Config, result: Result) -> Summary:
       value = told(config, field, spec)
       note = "" if value is None else elsewhere
       name = f"{config.family} {spec}, {int(count):,} parameters: {words}"
-      numbers.append(Number(name, tuple(measured(result, field)[i]), unit, value, note))
+      numbers.append(
+        Number(name, tuple(measured(result, field)[i]), config.words(unit), value, note)
+      )
     rows += [
       {"family": config.family, "model": spec, "parameters": int(count), "run": m + 1,
        **{field: float(measured(result, field)[i, m]) for field in MEASURED}}
@@ -89,7 +91,7 @@ def summarize(config: Config, result: Result) -> Summary:
 
   after = f"after epoch {config.num_epochs} on {config.dataset}"
   findings = [
-    f"{after[0].upper()}{after[1:]}, {sizes}, {change(kind)}{unit}."
+    f"{after[0].upper()}{after[1:]}, {sizes}, {change(kind)}{config.words(unit)}."
     for kind, unit in (("loss", " nats"), ("accuracy", " %"))
   ]
   tested = at_end(result, "test_accuracy")
@@ -98,7 +100,7 @@ def summarize(config: Config, result: Result) -> Summary:
   best = result.num_parameters[tested.argmax(axis=0)]
   findings += [
     f"The gap between test and training loss goes from {spread(gap[few])} to {spread(gap[many])} "
-    "nats.",
+    f"{config.words('nats')}.",
     f"Rank correlation of the number of parameters with the test accuracy over "
     f"{len(config.specs)} models: {spread(ranks)}; the best model of a run has {spread(best)} "
     "parameters.",
@@ -164,12 +166,13 @@ def judge_claims(config: Config, result: Result) -> list[Claim]:
     text = TOPIC.claims["1.3.2b"].format(kind=kind, most=100 * MOST)
     claims.append(compared(id, text, train - test, evidence, region=SOONER, unit="doublings"))
   gap = values["test_loss"] - values["exact_train_loss"]
-  said = f"Gap of the smallest model {spread(gap[0])}, of the largest {spread(gap[-1])} nats."
+  said = f"Gap of the smallest model {spread(gap[0])}, of the largest {spread(gap[-1])} "
+  said += f"{config.words('nats')}."
   # A gap may be of either sign, so its slope is not on a log scale.
   slopes = statistics.slopes(np.log2(counts), gap.T)
   claims.append(
     compared(f"{letter}-1.3.2c", TOPIC.claims["1.3.2c"], slopes, said, region=GAP_REGION,
-             unit="nats per doubling of the parameters")
+             unit=config.words("nats per doubling of the parameters"))
   )  # fmt: skip
   if letter == "S":
     claims.append(saturates(result, counts, values["test_accuracy"]))

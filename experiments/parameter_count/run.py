@@ -26,6 +26,7 @@ class Config(shared.ImageSettings):
   architectures: tuple[str, ...] = shared.architectures(
     tuple(f"{c}k4p-{2 * c}k4p/{5 * c}" for c in (2, 3, 4, 5, 6, 8, 10, 12, 16, 20)), "the CNNs"
   )
+  loss: str = shared.loss("cross_entropy")
   learning_rate: float = shared.learning_rate(1e-4, "as reported; notebook 1e-3")
   weight_decay: float = shared.weight_decay(0.0)
   batch_size: int = shared.batch_size(600, "examples a step; notebook")
@@ -75,6 +76,7 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     keys,
     batch_size=config.batch_size,
     num_epochs=config.num_epochs,
+    loss=config.make_loss(),
     split_batches=config.split_batches,
     minibatch=training.LAST,
   )

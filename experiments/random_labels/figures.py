@@ -31,8 +31,8 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   classes = int(result.num_classes)
   for panel in (ax, right):
     panel.axhline(np.log(classes), color="black", linewidth=0.8, label=f"guessing: ln {classes}")
-  figures.label(ax, "epoch", "training loss (nats)", title, yscale="log")
-  figures.label(right, "epoch", "test loss (nats)")  # linear: its rise is the finding
+  figures.label(ax, "epoch", config.words("training loss (nats)"), title, yscale="log")
+  figures.label(right, "epoch", config.words("test loss (nats)"))  # linear: its rise is the finding
   drawn["loss"] = figures.legend(figure, columns=3)
 
   figure, (ax,) = figures.canvas()

@@ -41,23 +41,24 @@ def numbers_of(config: Config, result: Result) -> list[Number]:
   """Returns losses and accuracies at the end beside the reported ones of the same quantity."""
   told = last_reported(config)
   note = "" if config.dataset == "mnist" or not told else "reported on MNIST"
+  nats = config.words("nats")
   numbers = [
     Number("parameters", (int(result.num_parameters),)),
     Number("labels that agree with the true ones", tuple(100 * result.agreement), "%"),
     Number(
       "training loss on the random labels, running mean of the last epoch",
-      tuple(result.train_loss[:, -1]), "nats",
+      tuple(result.train_loss[:, -1]), nats,
     ),
     Number(
       f"training loss of minibatch {MINIBATCH} of the last epoch (of the last one if fewer)",
-      tuple(result.minibatch_loss[:, -1]), "nats", told.get("minibatch_501_loss"), note,
+      tuple(result.minibatch_loss[:, -1]), nats, told.get("minibatch_501_loss"), note,
     ),
-    Number("training loss on the random labels, exact", tuple(result.exact_train_loss), "nats"),
+    Number("training loss on the random labels, exact", tuple(result.exact_train_loss), nats),
     Number(
       "training accuracy on the random labels, exact",
       tuple(100.0 * result.exact_train_accuracy), "%",
     ),
-    Number("test loss", tuple(result.test_loss[:, -1]), "nats", told.get("test_loss"), note),
+    Number("test loss", tuple(result.test_loss[:, -1]), nats, told.get("test_loss"), note),
     Number("test accuracy", tuple(100.0 * result.test_accuracy[:, -1]), "%",
            told.get("test_accuracy"), note),
   ]  # fmt: skip

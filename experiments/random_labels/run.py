@@ -25,6 +25,7 @@ class Config(shared.ImageSettings):
   )
   widths: str = shared.widths("500", "hidden widths, of the MLP")
   architecture: str = shared.architectures("16k4p-32k4p/500")
+  loss: str = shared.loss("cross_entropy")
   learning_rate: float = shared.learning_rate(1e-4)
   weight_decay: float = shared.weight_decay(0.0)
   batch_size: int = shared.batch_size(100, "examples a step; published file")
@@ -78,13 +79,14 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     optimizer,
     config.batch_size,
     config.num_epochs,
+    config.make_loss(),
     split_batches=config.split_batches,
     minibatch=MINIBATCH,
   )
   trained = training.train_images(
     monitor, "random labels", task, images, keys, train_labels=np.asarray(labels)
   )
-  evaluate = devices.map_members(evaluation.make_evaluate(model), num_shared=1)
+  evaluate = devices.map_members(evaluation.make_evaluate(model, loss=task.loss), num_shared=1)
   exact = evaluate(images.train_images, labels, trained.params)
   shape = (1, *images.train_images.shape[1:])
   return Result(

@@ -20,12 +20,12 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   for ax, (key, (short, text, unit)) in zip(axes, DEFINITIONS.items()):
     for i, (name, values) in enumerate(compared):
       figures.curves(ax, sizes, values[key][:, order], name, i, points=True)
-    figures.label(ax, "batch size", unit, f"{short} {text}")
+    figures.label(ax, "batch size", config.words(unit), f"{short} {text}")
     ax.set_ylim(bottom=0)
 
   performance, axes = figures.canvas(2, width=5.4)
   for ax, quantity, scale, unit in (
-    (axes[0], "loss", 1, "cross-entropy (nats)"),
+    (axes[0], "loss", 1, config.words("cross-entropy (nats)")),
     (axes[1], "accuracy", 100, "accuracy (%)"),
   ):
     for i, (name, values) in enumerate(compared):
@@ -43,12 +43,13 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   against, axes = figures.canvas(2, width=5.0)
   for ax, key in zip(axes, ("jacobian", "loss_gradient")):
     short, text, unit = DEFINITIONS[key]
+    loss, unit = config.words("training loss (nats)"), config.words(unit)
     for i, (name, values) in enumerate(compared):
       for b, place in enumerate(order):
         look = {**figures.marker(b), **({"markerfacecolor": "none"} if i else {})}
         ax.plot(values["train_loss"][:, place], values[key][:, place], linestyle="none",
                 label=f"batch {sizes[b]}, {name}", markersize=6, **look)  # fmt: skip
-    figures.label(ax, "training loss (nats)", unit, f"{short} {text}", xscale="log")
+    figures.label(ax, loss, unit, f"{short} {text}", xscale="log")
   for ax in (*sensitivity.axes, *performance.axes):
     ax.set_xticks(sizes)
   return {
@@ -69,7 +70,9 @@ def draw_both(config: Config, result: Result) -> Figure:
     return [told(config, int(size), field) if mnist else None for size in sizes]
 
   figure, axes = figures.canvas(2, width=5.4)
-  for ax, quantity, unit in zip(axes, ("loss", "accuracy"), ("loss (nats)", "error (%)")):
+  for ax, quantity, unit in zip(
+    axes, ("loss", "accuracy"), (config.words("loss (nats)"), "error (%)")
+  ):
     shown = [("run_train_loss", "training, running over all epochs")] if quantity == "loss" else []
     for i, (field, words) in enumerate([*shown, (f"test_{quantity}", "test")]):
       curve, theirs = values[field][:, order], theirs_of(field)
@@ -81,7 +84,7 @@ def draw_both(config: Config, result: Result) -> Figure:
     right = ax.twinx()
     figures.curves(right, sizes, values["tensor_norm"][:, order], "sensitivity (c)", 2, points=True)
     draw_reported(right, sizes, theirs_of("tensor_norm"), 2)
-    right.set_ylabel("sensitivity (c), nats per unit of θ", color=figures.COLORS[2])
+    right.set_ylabel(config.words("sensitivity (c), nats per unit of θ"), color=figures.COLORS[2])
     right.spines["top"].set_visible(False)
     figures.label(ax, "batch size", unit)
     ax.set_xticks(sizes)

@@ -76,9 +76,9 @@ def summarize(config: Config, result: Result) -> Summary:
         ours = values[field][:, b] * (100 if field == "test_accuracy" else 1)
         theirs = told(config, int(size), field) if at_epochs else None
         note = "" if theirs is None or config.dataset == "mnist" else "reported on MNIST"
-        numbers.append(Number(f"{where}: {words}", tuple(ours), unit, theirs, note))
+        numbers.append(Number(f"{where}: {words}", tuple(ours), config.words(unit), theirs, note))
       numbers += [
-        Number(f"{where}: sensitivity {short}", tuple(values[key][:, b]), unit)
+        Number(f"{where}: sensitivity {short}", tuple(values[key][:, b]), config.words(unit))
         for key, (short, _, unit) in DEFINITIONS.items()
         if key not in PRINTED
       ]
@@ -136,8 +136,9 @@ def summarize(config: Config, result: Result) -> Summary:
     if shown:
       findings.append(
         f"At equal training loss, that of batch {sizes[first]} after {config.num_epochs} epochs "
-        f"({spread(result.equal_epochs['train_loss'][:, first])} nats), sensitivity (a) over that "
-        f"of batch {sizes[first]}, interpolated between a batch size's two trainings, is "
+        f"({spread(result.equal_epochs['train_loss'][:, first])} "
+        f"{config.words('nats')}), sensitivity (a) over that of batch {sizes[first]}, "
+        "interpolated between a batch size's two trainings, is "
         + ", ".join(f"{spread(ratios[:, b])} at batch {sizes[b]}" for b in shown)
         + "."
       )

@@ -20,6 +20,7 @@ class Config(shared.ImageSettings):
 
   widths: str = shared.mlps("500")
   activation: str = shared.activation()
+  loss: str = shared.loss("cross_entropy")
   learning_rate: float = shared.learning_rate(1e-3)
   weight_decay: float = shared.weight_decay(1e-4)
   batch_sizes: tuple[int, ...] = setting(
@@ -69,12 +70,13 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     config.widths, images.num_classes, images.train_images.shape[1:], activation=config.activation
   )
   optimizer = config.make_optimizer(config.learning_rate, config.weight_decay)
+  loss = config.make_loss()
   keys = rng.member_keys(config.seed, config.num_runs)
   make_sensitivity = (
     analysis.make_mlp_sensitivity if isinstance(model, models.MLP) else analysis.make_sensitivity
   )
-  measure = devices.map_members(make_sensitivity(model), num_shared=2)
-  evaluate = devices.map_members(evaluation.make_evaluate(model), num_shared=2)
+  measure = devices.map_members(make_sensitivity(model, loss=loss), num_shared=2)
+  evaluate = devices.map_members(evaluation.make_evaluate(model, loss=loss), num_shared=2)
   train_set, test_set = (
     tuple(map(jnp.asarray, pair))
     for pair in (
@@ -84,7 +86,7 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
   )
 
   def train(name: str, batch_size: int, examples: int, epochs: int) -> dict[str, np.ndarray]:
-    task = training.ImageTraining(model, optimizer, batch_size, epochs, gradient_norm=True)
+    task = training.ImageTraining(model, optimizer, batch_size, epochs, loss, gradient_norm=True)
     seen = data.subset(images, examples, None)
     trained = training.train_images(monitor, name, task, seen, keys)
     fit = {f"train_{k}": v for k, v in evaluate(*train_set, trained.params).items()}

@@ -34,7 +34,9 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
         own = curve.where(model=i + 1).columns
         figures.reported(ax, own["epoch"], own["loss"], "reported, read from figure")
       ax.axhline(config.loss_below, color=figures.REPORTED, linewidth=0.8, label="stop rule")
-      figures.label(ax, "epoch", "training loss (MSE)", name, xscale="log", yscale="log")
+      figures.label(
+        ax, "epoch", config.words("training loss (MSE)"), name, xscale="log", yscale="log"
+      )
     lowest, highest = zip(*(ax.get_ylim() for ax in axes))
     for ax in axes:
       ax.set_ylim(min(lowest), max(highest))

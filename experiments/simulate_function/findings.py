@@ -58,7 +58,9 @@ def summarize(config: Config, result: Result) -> Summary:
         )
       )
       last = final_losses(result, key)
-      numbers.append(Number(f"{target}, {name}: last loss", tuple(last), "MSE", told_loss))
+      numbers.append(
+        Number(f"{target}, {name}: last loss", tuple(last), config.words("MSE"), told_loss)
+      )
       tables += [
           {"target": target, "model": name, "learning_rate": config.rate(t, i), "run": m + 1,
            "converged": bool(done[m]), "epochs": int(epochs[m]), "last_loss": float(last[m])}
@@ -80,7 +82,7 @@ def summarize(config: Config, result: Result) -> Summary:
       + "."
     )
     captions[f"prediction_{file}"] = (
-      f"Predictions for {target}; median last MSE: "
+      f"Predictions for {target}; median last {config.words('MSE')}: "
       + ", ".join(
         f"{name} {np.median(final_losses(result, f'{target}/model_{i + 1}')):.2g}"
         for i, name in enumerate(names)

@@ -23,6 +23,7 @@ class Config(shared.StoppedSettings):
   )
   activation: str = shared.activation("leaky_relu")
   targets: tuple[str, ...] = shared.targets(("sinc", "sign_sine"), "functions to fit")
+  loss: str = shared.loss("mse")
   learning_rate: tuple[float, ...] = shared.learning_rate(
     (0.0012, 0.0012, 0.0011, 0.009, 0.009, 0.009),
     "one, one per model, or one per target and model (all models of the first target first)",
@@ -65,6 +66,7 @@ def run(config: Config, monitor: Monitor) -> Result:
   """Returns all trainings: every target, model and run."""
   result: dict[str, dict[str, np.ndarray]] = {name: {} for name in Result._fields[1:]}
   rule = full_batch.StopRule(config.loss_below, config.change_below)
+  loss = losses.mean(config.make_loss())
   keys = rng.member_keys(config.seed, config.num_runs)
   for t, target in enumerate(config.targets):
     x, y = data.function_data(target, config.num_points)
@@ -76,7 +78,7 @@ def run(config: Config, monitor: Monitor) -> Result:
       fitted = full_batch.fit(
         monitor,
         key,
-        lambda params, x, y, forward=forward: losses.mse(forward(params, x), y),
+        lambda params, x, y, forward=forward: loss(forward(params, x), y),
         start,
         [jnp.stack([values] * config.num_runs) for values in (x, y)],
         config.make_optimizer(config.rate(t, i), config.weight_decay),

@@ -19,7 +19,7 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   told_curves = (config.report, config.dataset) == ("long", "mnist")
   epochs = np.arange(1, config.num_epochs + 1)
   for figure_name, field, factor, axis in (
-    ("training_loss", "train_loss", 1, "training loss, running mean (nats)"),
+    ("training_loss", "train_loss", 1, config.words("training loss, running mean (nats)")),
     ("training_accuracy", "train_accuracy", 100, "training error, running mean (%)"),
   ):
     figure, (ax,) = figures.canvas()

@@ -64,7 +64,8 @@ def summarize(config: Config, result: Result) -> Summary:
     for field, (words, unit) in MEASURED.items():
       value = told(config, field, i)
       note = "" if value is None else elsewhere
-      numbers.append(Number(f"{name}: {words}", tuple(at_end(result, field)[i]), unit, value, note))
+      numbers.append(Number(f"{name}: {words}", tuple(at_end(result, field)[i]), config.words(unit),
+                            value, note))  # fmt: skip
     for m in range(config.num_runs):
       who = {"model": name, "architecture": spec, "run": m + 1}
       final = {field: float(at_end(result, field)[i, m]) for field in MEASURED}

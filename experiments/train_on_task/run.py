@@ -21,6 +21,7 @@ class Config(shared.ImageSettings):
     "the CNNs; 10k4p is 10 channels, kernel 4, pooling; 50d is 50 units, dropout",
   )
   dropout_rate: float = setting(0.25, "of the layers marked d", minimum=0, below=1)
+  loss: str = shared.loss("cross_entropy")
   learning_rate: float = shared.learning_rate(1e-4, "as reported; notebook 1e-3")
   weight_decay: float = shared.weight_decay(1e-4)
   batch_size: int = shared.batch_size(600, "examples a step; notebook")
@@ -66,6 +67,7 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     keys,
     batch_size=config.batch_size,
     num_epochs=config.num_epochs,
+    loss=config.make_loss(),
     split_batches=config.split_batches,
     minibatch=training.LAST,
   )

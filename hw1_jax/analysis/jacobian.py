@@ -30,23 +30,26 @@ def jacobian_norms(function: Callable[[jax.Array], jax.Array], inputs: jax.Array
 
 
 def loss_gradient_norms(
-  function: Callable[[jax.Array], jax.Array], inputs: jax.Array, labels: jax.Array
+  function: Callable[[jax.Array], jax.Array],
+  inputs: jax.Array,
+  labels: jax.Array,
+  loss: losses.Loss = losses.cross_entropies,
 ) -> jax.Array:
-  """Returns each example's ||d cross-entropy(function(x), label)/dx||, [N], in nats a unit of x.
+  """Returns each example's ||d loss(function(x), label)/dx||, [N]; cross-entropy: nats a unit of x.
 
   >>> loss_gradient_norms(lambda x: x, jnp.zeros((1, 2)), jnp.array([0]))  # softmax - one-hot
   Array([0.70710677], dtype=float32)
   """
 
-  def loss(x: jax.Array, label: jax.Array) -> jax.Array:
-    return losses.cross_entropy(function(x)[None], label[None])
+  def of_one(x: jax.Array, label: jax.Array) -> jax.Array:
+    return loss(function(x)[None], label[None])[0]
 
-  gradients = jax.vmap(jax.grad(loss))(inputs, labels)
+  gradients = jax.vmap(jax.grad(of_one))(inputs, labels)
   return jnp.sqrt(jnp.sum(jnp.square(gradients.reshape(len(labels), -1)), axis=1))
 
 
 def make_sensitivity(
-  model: Any, *, batch_size: int = 100
+  model: Any, *, loss: losses.Loss = losses.cross_entropies, batch_size: int = 100
 ) -> Callable[[jax.Array, jax.Array, PyTree], dict[str, jax.Array]]:
   """Returns `(images, labels, params) -> {"jacobian", "loss_gradient"}`: means over the set.
 
@@ -70,7 +73,7 @@ def make_sensitivity(
       norms = jacobian_norms(lambda x: jax.nn.softmax(logits(x)), inputs)
       return {
         "jacobian": jnp.sum(norms * weights),
-        "loss_gradient": jnp.sum(loss_gradient_norms(logits, inputs, targets) * weights),
+        "loss_gradient": jnp.sum(loss_gradient_norms(logits, inputs, targets, loss) * weights),
       }
 
     return evaluation.means_in_batches(sums, (images, labels), batch_size)
@@ -79,7 +82,7 @@ def make_sensitivity(
 
 
 def make_mlp_sensitivity(
-  model: models.MLP, *, batch_size: int = 250
+  model: models.MLP, *, loss: losses.Loss = losses.cross_entropies, batch_size: int = 250
 ) -> Callable[[jax.Array, jax.Array, PyTree], dict[str, jax.Array]]:
   """Returns what `make_sensitivity` returns for an MLP, with fewer operations.
 
@@ -118,7 +121,7 @@ def make_mlp_sensitivity(
       rows = jax.vmap(row)(classes)  # [C, N, hidden]
       moved = rows.reshape(-1, rows.shape[-1]) @ factor.T
       squares = jnp.sum(jnp.square(moved).reshape(len(classes), count, -1), axis=(0, 2))
-      slope = jax.grad(lambda z: jnp.sum(losses.cross_entropies(tail(z), targets)))(z)
+      slope = jax.grad(lambda z: jnp.sum(loss(tail(z), targets)))(z)
       norms = jnp.sqrt(jnp.sum(jnp.square(slope @ factor.T), axis=1))
       return {
         "jacobian": jnp.sum(jnp.sqrt(squares) * weights),

@@ -17,6 +17,7 @@ from typing import Any
 
 import jax
 
+from hw1_jax import own
 from hw1_jax.runs.experiment import Experiment
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "scikit-learn", "matplotlib")
@@ -66,12 +67,16 @@ def variables() -> dict[str, str]:
   return {name: os.environ[name] for name in VARIABLES if os.environ.get(name)}
 
 
-def strict(experiment: Experiment, data_sha256: str | None = None) -> dict[str, str]:
+def strict(
+  experiment: Experiment, config: Any = None, data_sha256: str | None = None
+) -> dict[str, str]:
   """Returns {what: value} of what must stay the same from a run's first step to its last."""
   found = {name: text for name, text in versions().items() if name not in NOT_COMPUTING}
   found |= variables()
   found["python"] = ".".join(platform.python_version_tuple()[:2])
   found["code"] = code_sha256(experiment)[:12]
+  if config is not None and (mine := own.sha256(vars(config).values())):
+    found["your code"] = mine[:12]
   found["backend"] = jax.default_backend()
   if data_sha256 is not None:
     found["data"] = data_sha256[:12]
@@ -92,11 +97,11 @@ def _sources(experiment: Experiment) -> Iterator[Path]:
   for path in sorted(package.rglob("*.py")):
     if path.relative_to(package).parts[0] not in ("report", "command", "experiments"):
       yield path
-  own = Path(inspect.getfile(inspect.unwrap(experiment.run))).resolve()
-  if not (own.parent / "__init__.py").exists():
-    yield own
+  mine = Path(inspect.getfile(inspect.unwrap(experiment.run))).resolve()
+  if not (mine.parent / "__init__.py").exists():
+    yield mine
     return
-  for path in (*sorted(own.parent.glob("*.py")), own.parent.parent / "settings.py"):
+  for path in (*sorted(mine.parent.glob("*.py")), mine.parent.parent / "settings.py"):
     if path.stem not in ("figures", "findings") and path.exists():
       yield path
 

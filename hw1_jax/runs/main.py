@@ -52,7 +52,7 @@ def common(experiment: Experiment, config: Any, options: Options) -> dict[str, A
   """Returns what must be the same in all processes of a run before anything is computed."""
   decided = {name: getattr(options, name) for name in ("overwrite", "figures_only")}
   facts = {"experiment": experiment.name, **dataclasses.asdict(config), **decided}
-  return files.jsonable({**facts, **strict(experiment)})
+  return files.jsonable({**facts, **strict(experiment, config)})
 
 
 def execute(experiment: Experiment, config: Any, options: Options, argv: Sequence[str]) -> None:
@@ -113,7 +113,7 @@ def compute(
     folder,
     experiment.name,
     seconds=options.checkpoint_seconds,
-    circumstances=strict(experiment, images.checksum if images else None),
+    circumstances=strict(experiment, config, images.checksum if images else None),
     accept_changes=options.accept_changes,
     tensorboard=options.tensorboard,
   )

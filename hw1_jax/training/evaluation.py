@@ -45,11 +45,15 @@ def means_in_batches(
 
 
 def make_evaluate(
-  model: nn.Module, *, batch_size: int | None = None
+  model: nn.Module,
+  *,
+  loss: losses.Loss = losses.cross_entropies,
+  batch_size: int | None = None,
 ) -> Callable[[jax.Array, jax.Array, Any], dict[str, jax.Array]]:
   """Returns `(images uint8 [N, H, W, C], labels [N], params) -> {"loss", "accuracy"}`.
 
-  The mean cross-entropy in nats and the accuracy in [0, 1] over the whole set, without dropout.
+  The mean loss, by default the cross-entropy in nats, and the accuracy in [0, 1] over the whole
+  set, without dropout.
   `batch_size` is only a matter of speed and memory; the result agrees to rounding for every value.
   """
   if batch_size is None:
@@ -59,7 +63,7 @@ def make_evaluate(
     def sums(batch: jax.Array, targets: jax.Array, weights: jax.Array) -> dict[str, jax.Array]:
       logits = models.apply(model, params, data.as_float(batch))
       return {
-        "loss": jnp.sum(losses.cross_entropies(logits, targets) * weights),
+        "loss": jnp.sum(loss(logits, targets) * weights),
         "accuracy": jnp.sum(losses.hits(logits, targets) * weights),
       }
 

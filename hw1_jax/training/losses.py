@@ -1,8 +1,16 @@
 """Losses and accuracy. Each is a mean over examples; `weights` masks padded examples."""
 
+import functools
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import optax
+
+from hw1_jax import own
+from hw1_jax.errors import UserError
+
+Loss = Callable[[jax.Array, jax.Array], jax.Array]  # outputs [N, D], targets [N, ...] -> [N]
 
 
 def weighted_mean(values: jax.Array, weights: jax.Array | None = None) -> jax.Array:
@@ -42,3 +50,35 @@ def hits(logits: jax.Array, labels: jax.Array) -> jax.Array:
 def accuracy(logits: jax.Array, labels: jax.Array, weights: jax.Array | None = None) -> jax.Array:
   """Returns the fraction of examples whose largest logit is the label's, in [0, 1]."""
   return weighted_mean(hits(logits, labels), weights)
+
+
+PER_EXAMPLE: dict[str, Loss] = {"cross_entropy": cross_entropies, "mse": squared_errors}
+
+
+@functools.cache
+def make_loss(name: str) -> Loss:
+  """Returns the loss called `name`: one of PER_EXAMPLE, or one of your own, 'module:function'.
+
+  Your function gets outputs [N, D] and the targets, labels [N] of images or values [N, 1] of a
+  function, and returns each example's loss, [N]. It is the same object for the same name, so that
+  compiled programs are found again. UserError where it returns something else.
+  """
+  if not own.is_own(name):
+    return PER_EXAMPLE[name]
+  function = own.load("loss", name)
+
+  def per_example(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+    values = function(outputs, targets)
+    shape, dtype = jnp.shape(values), jnp.result_type(values)
+    if shape != outputs.shape[:1] or not jnp.issubdtype(dtype, jnp.floating):
+      got = f"{name}, which returns {dtype} {list(shape)} for outputs {list(outputs.shape)}"
+      remedy = "" if shape else "leave the mean over the examples out; it is taken here"
+      raise UserError("loss", got, f"each example's loss, [{outputs.shape[0]}]", remedy)
+    return values
+
+  return per_example
+
+
+def mean(per_example: Loss) -> Loss:
+  """Returns (outputs, targets) -> the mean over the examples of a loss, []."""
+  return lambda outputs, targets: weighted_mean(per_example(outputs, targets))

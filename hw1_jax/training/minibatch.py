@@ -16,7 +16,7 @@ from flax import linen as nn
 
 from hw1_jax import data, devices, models, pytrees, rng
 from hw1_jax.loops import Chunk, Monitor
-from hw1_jax.training import evaluation, rounds
+from hw1_jax.training import evaluation, losses, rounds
 from hw1_jax.training.epoch import make_epoch
 from hw1_jax.training.state import PyTree, TrainState, init_state
 from hw1_jax.training.step import make_gradients
@@ -27,13 +27,15 @@ def map_epochs(
   model: nn.Module,
   optimizer: optax.GradientTransformation,
   batch_size: int,
+  *,
+  loss: losses.Loss = losses.cross_entropies,
   **options: Any,
 ) -> Callable[..., tuple[TrainState, dict[str, jax.Array]]]:
   """Returns jitted `(images, labels [M, N], states, keys [M]) -> (states, info)`: M epochs.
 
   The same arguments give the same function, which is then not compiled again.
   """
-  epoch = make_epoch(make_gradients(model), optimizer, batch_size, **options)
+  epoch = make_epoch(make_gradients(model, loss=loss), optimizer, batch_size, **options)
   return devices.map_members(epoch, num_shared=1)
 
 
@@ -42,10 +44,12 @@ def split_epochs(
   model: nn.Module,
   optimizer: optax.GradientTransformation,
   batch_size: int,
+  *,
+  loss: losses.Loss = losses.cross_entropies,
   **options: Any,
 ) -> Callable[..., tuple[TrainState, dict[str, jax.Array]]]:
   """Returns what `map_epochs` does for a single member, M = 1: all devices share its batches."""
-  epoch = make_epoch(make_gradients(model, split=True), optimizer, batch_size, **options)
+  epoch = make_epoch(make_gradients(model, loss=loss, split=True), optimizer, batch_size, **options)
 
   def only(images: jax.Array, labels: jax.Array, states: TrainState, keys: jax.Array) -> Any:
     member = jax.tree.map(lambda leaf: leaf[0], (labels, states, keys))
@@ -55,9 +59,11 @@ def split_epochs(
 
 
 @functools.cache
-def map_evaluate(model: nn.Module) -> Callable[..., dict[str, jax.Array]]:
+def map_evaluate(
+  model: nn.Module, loss: losses.Loss = losses.cross_entropies
+) -> Callable[..., dict[str, jax.Array]]:
   """Returns jitted `(images, labels [M, N], params) -> means` of `evaluation.make_evaluate`."""
-  return devices.map_members(evaluation.make_evaluate(model), num_shared=1)
+  return devices.map_members(evaluation.make_evaluate(model, loss=loss), num_shared=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +74,7 @@ class ImageTraining:
   optimizer: optax.GradientTransformation
   batch_size: int
   num_epochs: int
+  loss: losses.Loss = losses.cross_entropies  # trained on, and measured
   gradient_norm: bool = False  # record the mean minibatch gradient norm, global and per tensor
   minibatch: int | None = None  # record the loss of the minibatch of this number; see make_epoch
   evaluate_train: bool = False  # evaluate the training set exactly after every epoch, too
@@ -81,7 +88,7 @@ class ImageResult(NamedTuple):
 
   params: PyTree  # leaves [M, ...]
   initial_params: PyTree  # leaves [M, ...]
-  history: dict[str, np.ndarray]  # each [M, E]; accuracies in [0, 1], losses in nats
+  history: dict[str, np.ndarray]  # each [M, E]; accuracies in [0, 1], cross-entropies in nats
   snapshots: np.ndarray | None  # [M, S, P] ravelled parameters
 
 
@@ -182,11 +189,12 @@ def _make_round(
     task.model,
     task.optimizer,
     task.batch_size,
+    loss=task.loss,
     snapshot_interval=task.snapshot_steps,
     gradient_norm=task.gradient_norm,
     minibatch=task.minibatch,
   )
-  evaluate = map_evaluate(task.model)
+  evaluate = map_evaluate(task.model, task.loss)
 
   def run_round(train: TrainState, rows: np.ndarray) -> tuple[TrainState, dict[str, Any]]:
     mine = rounds.take((labels, test_labels, keys), rows)
@@ -221,6 +229,7 @@ def train_family(
   *,
   batch_size: int,
   num_epochs: int,
+  loss: losses.Loss = losses.cross_entropies,
   split_batches: bool = False,
   minibatch: int | None = None,
 ) -> dict[str, np.ndarray]:
@@ -237,10 +246,16 @@ def train_family(
   shape = (1, *images.train_images.shape[1:])
   for name, model in family.items():
     task = ImageTraining(
-      model, optimizer, batch_size, num_epochs, split_batches=split_batches, minibatch=minibatch
+      model,
+      optimizer,
+      batch_size,
+      num_epochs,
+      loss,
+      split_batches=split_batches,
+      minibatch=minibatch,
     )
     trained = train_images(monitor, name, task, images, keys)
-    evaluate = devices.map_members(evaluation.make_evaluate(model), num_shared=2)
+    evaluate = devices.map_members(evaluation.make_evaluate(model, loss=loss), num_shared=2)
     exact = evaluate(images.train_images, images.train_labels, trained.params)
     counts = {"num_parameters": models.count_parameters(model, shape)}
     counts["num_test"] = len(images.test_labels)

@@ -16,8 +16,10 @@ from hw1_jax.training.state import PyTree
 Gradients = Callable[..., tuple[dict[str, jax.Array], PyTree]]
 
 
-def make_gradients(model: nn.Module, *, split: bool = False) -> Gradients:
-  """Returns the cross-entropy's gradient on one minibatch; masked examples (weight 0) drop out.
+def make_gradients(
+  model: nn.Module, *, loss: losses.Loss = losses.cross_entropies, split: bool = False
+) -> Gradients:
+  """Returns the gradient of the loss on one minibatch; masked examples (weight 0) drop out.
 
   Where convolutions run in their CPU-fast form the minibatch is a sum over micro-batches, and with
   `split`, inside `parallel.on_all_devices`, every device works on its part of the minibatch. Both
@@ -31,7 +33,7 @@ def make_gradients(model: nn.Module, *, split: bool = False) -> Gradients:
     layout = {"batch_last": True} if models.in_micro_batches(model) else {}
     logits = models.apply(model, params, inputs, train=True, rngs={"dropout": key}, **layout)
     hits = jnp.sum(losses.hits(logits, labels) * weights)
-    return jnp.sum(losses.cross_entropies(logits, labels) * weights), hits
+    return jnp.sum(loss(logits, labels) * weights), hits
 
   value_and_grad = jax.value_and_grad(sums, has_aux=True)
 
@@ -40,11 +42,11 @@ def make_gradients(model: nn.Module, *, split: bool = False) -> Gradients:
   ) -> tuple[dict[str, jax.Array], PyTree]:
     batch = (images, labels, weights)
     if split or models.in_micro_batches(model):
-      (loss, hits), gradient = _sum_over_parts(model, value_and_grad, params, batch, key, split)
+      (total, hits), gradient = _sum_over_parts(model, value_and_grad, params, batch, key, split)
     else:
-      (loss, hits), gradient = value_and_grad(params, *batch, key)
+      (total, hits), gradient = value_and_grad(params, *batch, key)
     count = jnp.sum(weights)
-    return {"loss": loss, "accuracy": hits}, jax.tree.map(lambda g: g / count, gradient)
+    return {"loss": total, "accuracy": hits}, jax.tree.map(lambda g: g / count, gradient)
 
   return gradients
 

@@ -301,3 +301,119 @@ def test_a_wrong_name_is_one_line(tmp_path):
   assert done.returncode == 2
   assert re.fullmatch(r"gradient_norm: --model: got 'my_module:maek', and no such function.*\n",
                       done.stderr)  # fmt: skip
+
+
+# Losses.
+
+
+def per_example(outputs, labels):
+  """The squared distance to the one-hot label, by hand."""
+  return np.square(np.asarray(outputs) - np.eye(outputs.shape[1])[labels]).sum(axis=1)
+
+
+LOSSES = """
+import jax, jax.numpy as jnp
+def brier(outputs, labels):
+  return jnp.sum((outputs - jax.nn.one_hot(labels, outputs.shape[1])) ** 2, axis=1)
+def absolute(outputs, targets):
+  return jnp.abs(outputs - targets)[:, 0]
+def averaged(outputs, targets):
+  return jnp.mean(jnp.abs(outputs - targets))
+def whole(outputs, targets):
+  return jnp.zeros(len(outputs), int)
+"""
+
+
+def test_an_own_loss_is_trained_on_and_measured(my_module):
+  from hw1_jax import training
+  from hw1_jax.training import evaluation, losses
+
+  loss = losses.make_loss(f"{my_module(LOSSES)}:brier")
+  model = models.MLP((3, 2))
+  params = models.init(model, jax.random.key(0), (1, 2, 2, 1))
+  images = np.random.default_rng(0).integers(0, 256, (5, 2, 2, 1)).astype(np.uint8)
+  labels = np.array([0, 1, 1, 0, 1])
+
+  def by_hand(params):
+    return float(per_example(models.apply(model, params, images / np.float32(255)), labels).mean())
+
+  measured = evaluation.make_evaluate(model, loss=loss, batch_size=2)(images, labels, params)
+  assert float(measured["loss"]) == pytest.approx(by_hand(params), rel=1e-5)  # float32
+  gradients = training.make_gradients(model, loss=loss)
+  sums, gradient = gradients(params, images, labels, jnp.ones(5), jax.random.key(0))
+  assert float(sums["loss"]) == pytest.approx(5 * by_hand(params), rel=1e-5)
+  step = 1e-2  # central difference along the gradient; float32
+  ends = [jax.tree.map(lambda p, g, s=s: p + s * g, params, gradient) for s in (-step, step)]
+  slope = (by_hand(ends[1]) - by_hand(ends[0])) / (2 * step)
+  squared = sum(float(jnp.sum(g**2)) for g in jax.tree.leaves(gradient))
+  assert slope == pytest.approx(squared, rel=1e-2)
+
+
+def test_what_is_no_loss_is_refused(my_module):
+  from hw1_jax.training import losses
+
+  name = my_module(LOSSES)
+  outputs = jnp.zeros((4, 1))
+  assert losses.make_loss(f"{name}:absolute") is losses.make_loss(f"{name}:absolute")
+  with pytest.raises(UserError, match=r"float32 \[\] for .*, expected each example's loss, \[4\]; "
+                     "leave the mean over the examples out"):  # fmt: skip
+    losses.make_loss(f"{name}:averaged")(outputs, outputs)
+  with pytest.raises(UserError, match="which returns int32"):
+    losses.make_loss(f"{name}:whole")(outputs, outputs)
+
+
+LOSS_FLAGS = {
+  "train_on_task": ["--num_epochs=1", "--architectures=2k3p/5"],
+  "parameter_count": ["--num_epochs=1", "--widths=4,8"],
+  "random_labels": ["--num_epochs=1", "--widths=4"],
+  "optimization_path": ["--num_epochs=2", "--snapshot_epochs=1", "--widths=4"],
+  "sensitivity": ["--num_epochs=1", "--batch_sizes=30,45", "--widths=4"],
+}
+
+
+def test_every_experiment_that_has_the_setting_takes_a_loss(my_module, tmp_path):
+  """The recorded losses are of another kind than the default's, and so are the figures' units."""
+  from tiny import NAMES, experiment
+
+  from hw1_jax.runs.main import main
+
+  having = {n for n in NAMES if hasattr(experiment(n).config(), "loss")}
+  assert having == {*LOSS_FLAGS, "gradient_norm", "simulate_function"}
+  brier = f"{my_module(LOSSES)}:brier"
+  for name in sorted(LOSS_FLAGS):
+    folder = tmp_path / name
+    flags = [*IMAGES, *LOSS_FLAGS[name], f"--loss={brier}", f"--workdir={folder}"]
+    main(experiment(name), [name, *flags])
+    with np.load(folder / "result.npz") as result:
+      losses = [result[n] for n in result.files if "loss" in n and "gradient" not in n]
+    assert losses
+    assert all(np.isfinite(each).all() for each in losses)
+    drawn = "".join(path.read_text() for path in (folder / "figures").glob("*.svg"))
+    assert brier in drawn
+    assert not re.search(r"\bnats\b", drawn + (folder / "summary.json").read_text())
+
+
+def test_a_function_is_fitted_by_an_own_loss(my_module, tmp_path):
+  from tiny import experiment, tiny_flags
+
+  from hw1_jax.runs.main import main
+
+  absolute = f"{my_module(LOSSES)}:absolute"
+  for name in ("gradient_norm", "simulate_function"):
+    folder = tmp_path / name
+    main(experiment(name), [name, *tiny_flags(name), f"--loss={absolute}", f"--workdir={folder}"])
+    drawn = "".join(path.read_text() for path in (folder / "figures").glob("*.svg"))
+    assert absolute in drawn
+    assert "MSE" not in drawn + (folder / "summary.json").read_text()
+
+
+def test_a_resumed_run_notices_that_your_code_has_changed(my_module):
+  from hw1_jax import own
+
+  name = my_module(LOSSES)
+  settings = [3, ("x", f"{name}:brier"), "a/b:c.npz"]
+  first = own.sha256(settings)
+  assert len(first) == 64
+  assert own.sha256([3, "digits", "nowhere:f"]) == ""
+  my_module(LOSSES + "# changed\n")
+  assert own.sha256(settings) != first
