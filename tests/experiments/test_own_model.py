@@ -11,10 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiny import NAMES, experiment, tiny_flags
 
-from hw1_jax import data, models
+from hw1_jax import data, models, own, training
 from hw1_jax.errors import UserError
-from hw1_jax.training import optimizers
+from hw1_jax.runs.main import main
+from hw1_jax.training import evaluation, losses, optimizers
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "own_model"
@@ -325,9 +327,6 @@ def whole(outputs, targets):
 
 
 def test_an_own_loss_is_trained_on_and_measured(my_module):
-  from hw1_jax import training
-  from hw1_jax.training import evaluation, losses
-
   loss = losses.make_loss(f"{my_module(LOSSES)}:brier")
   model = models.MLP((3, 2))
   params = models.init(model, jax.random.key(0), (1, 2, 2, 1))
@@ -337,10 +336,12 @@ def test_an_own_loss_is_trained_on_and_measured(my_module):
   def by_hand(params):
     return float(per_example(models.apply(model, params, images / np.float32(255)), labels).mean())
 
-  measured = evaluation.make_evaluate(model, loss=loss, batch_size=2)(images, labels, params)
+  measured = evaluation.make_evaluate(model, loss=loss, batch_size=2)(
+    jnp.asarray(images), jnp.asarray(labels), params
+  )
   assert float(measured["loss"]) == pytest.approx(by_hand(params), rel=1e-5)  # float32
   gradients = training.make_gradients(model, loss=loss)
-  sums, gradient = gradients(params, images, labels, jnp.ones(5), jax.random.key(0))
+  sums, gradient = gradients(params, images, jnp.asarray(labels), jnp.ones(5), jax.random.key(0))
   assert float(sums["loss"]) == pytest.approx(5 * by_hand(params), rel=1e-5)
   step = 1e-2  # central difference along the gradient; float32
   ends = [jax.tree.map(lambda p, g, s=s: p + s * g, params, gradient) for s in (-step, step)]
@@ -350,8 +351,6 @@ def test_an_own_loss_is_trained_on_and_measured(my_module):
 
 
 def test_what_is_no_loss_is_refused(my_module):
-  from hw1_jax.training import losses
-
   name = my_module(LOSSES)
   outputs = jnp.zeros((4, 1))
   assert losses.make_loss(f"{name}:absolute") is losses.make_loss(f"{name}:absolute")
@@ -371,45 +370,46 @@ LOSS_FLAGS = {
 }
 
 
-def test_every_experiment_that_has_the_setting_takes_a_loss(my_module, tmp_path):
-  """The recorded losses are of another kind than the default's, and so are the figures' units."""
-  from tiny import NAMES, experiment
+def words_of(folder):
+  """Returns the text of a run's figures and of its summary."""
+  drawn = "".join(path.read_text() for path in (folder / "figures").glob("*.svg"))
+  return " ".join(re.findall(r">([^<]+)<", drawn)) + (folder / "summary.json").read_text()
 
-  from hw1_jax.runs.main import main
 
+@pytest.mark.parametrize(
+  "name",
+  [n if n == "random_labels" else pytest.param(n, marks=pytest.mark.slow) for n in LOSS_FLAGS],
+)
+def test_an_experiment_on_images_takes_a_loss_and_says_whose_it_is(name, my_module, tmp_path):
+  brier = f"{my_module(LOSSES)}:brier"
+  flags = [*IMAGES, *LOSS_FLAGS[name], f"--loss={brier}", f"--workdir={tmp_path / 'run'}"]
+  main(experiment(name), [name, *flags])
+  with np.load(tmp_path / "run" / "result.npz") as result:
+    found = [result[n] for n in result.files if "loss" in n and "gradient" not in n]
+  assert found
+  assert all(np.isfinite(each).all() for each in found)
+  words = words_of(tmp_path / "run")
+  assert brier in words
+  assert not re.search(r"\bnats\b", words)
+
+
+@pytest.mark.parametrize(
+  "name", ["gradient_norm", pytest.param("simulate_function", marks=pytest.mark.slow)]
+)
+def test_a_function_is_fitted_by_an_own_loss(name, my_module, tmp_path):
+  absolute = f"{my_module(LOSSES)}:absolute"
+  main(experiment(name), [name, *tiny_flags(name), f"--loss={absolute}", f"--workdir={tmp_path}"])
+  words = words_of(tmp_path)
+  assert absolute in words
+  assert "MSE" not in words
+
+
+def test_the_experiments_that_take_a_loss_are_all_tested():
   having = {n for n in NAMES if hasattr(experiment(n).config(), "loss")}
   assert having == {*LOSS_FLAGS, "gradient_norm", "simulate_function"}
-  brier = f"{my_module(LOSSES)}:brier"
-  for name in sorted(LOSS_FLAGS):
-    folder = tmp_path / name
-    flags = [*IMAGES, *LOSS_FLAGS[name], f"--loss={brier}", f"--workdir={folder}"]
-    main(experiment(name), [name, *flags])
-    with np.load(folder / "result.npz") as result:
-      losses = [result[n] for n in result.files if "loss" in n and "gradient" not in n]
-    assert losses
-    assert all(np.isfinite(each).all() for each in losses)
-    drawn = "".join(path.read_text() for path in (folder / "figures").glob("*.svg"))
-    assert brier in drawn
-    assert not re.search(r"\bnats\b", drawn + (folder / "summary.json").read_text())
-
-
-def test_a_function_is_fitted_by_an_own_loss(my_module, tmp_path):
-  from tiny import experiment, tiny_flags
-
-  from hw1_jax.runs.main import main
-
-  absolute = f"{my_module(LOSSES)}:absolute"
-  for name in ("gradient_norm", "simulate_function"):
-    folder = tmp_path / name
-    main(experiment(name), [name, *tiny_flags(name), f"--loss={absolute}", f"--workdir={folder}"])
-    drawn = "".join(path.read_text() for path in (folder / "figures").glob("*.svg"))
-    assert absolute in drawn
-    assert "MSE" not in drawn + (folder / "summary.json").read_text()
 
 
 def test_a_resumed_run_notices_that_your_code_has_changed(my_module):
-  from hw1_jax import own
-
   name = my_module(LOSSES)
   settings = [3, ("x", f"{name}:brier"), "a/b:c.npz"]
   first = own.sha256(settings)
