@@ -1,11 +1,8 @@
 """Objects of your own, named in a setting as `module:name`, and called with what they ask for."""
 
-import hashlib
 import importlib
-import importlib.util
 import inspect
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from hw1_jax.errors import UserError, show
@@ -38,26 +35,6 @@ def load(setting: str, name: str) -> Callable[..., Any]:
     raise UserError(setting, f"{show(name)}, and no such function in {module_name}",
                     f"one of {', '.join(names) or 'none'}")  # fmt: skip
   return found
-
-
-def sha256(settings: Iterable[Any]) -> str:
-  """Returns the SHA-256 (hex) of the modules that settings' values name; '' where none does.
-
-  Of a package it is the code of the module named, not of what that imports.
-  """
-  texts = (t for value in settings for t in (value if isinstance(value, tuple) else (value,)))
-  modules = {t.partition(":")[0] for t in texts if isinstance(t, str) and re.fullmatch(NAME[0], t)}
-  digest, found = hashlib.sha256(), False
-  for module in sorted(modules):
-    try:
-      place = importlib.util.find_spec(module)
-    except (ImportError, ValueError):
-      continue  # `load` says what is wrong
-    if place and place.origin and place.has_location:
-      with open(place.origin, "rb") as file:
-        digest.update(module.encode() + b"\0" + file.read().replace(b"\r\n", b"\n"))
-      found = True
-  return digest.hexdigest() if found else ""
 
 
 def parameters(function: Callable[..., Any]) -> list[str]:

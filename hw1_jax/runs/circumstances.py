@@ -8,10 +8,12 @@ processes of a run.
 
 import hashlib
 import importlib.metadata
+import importlib.util
 import inspect
 import os
 import platform
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +77,7 @@ def strict(
   found |= variables()
   found["python"] = ".".join(platform.python_version_tuple()[:2])
   found["code"] = code_sha256(experiment)[:12]
-  if config is not None and (mine := own.sha256(vars(config).values())):
+  if config is not None and (mine := own_sha256(vars(config).values())):
     found["your code"] = mine[:12]
   found["backend"] = jax.default_backend()
   if data_sha256 is not None:
@@ -90,6 +92,28 @@ def code_sha256(experiment: Experiment) -> str:
     content = path.read_bytes().replace(b"\r\n", b"\n")
     digest.update(path.name.encode() + b"\0" + hashlib.sha256(content).digest())
   return digest.hexdigest()
+
+
+def own_sha256(settings: Iterable[Any]) -> str:
+  """Returns the SHA-256 (hex) of the modules that settings' values name; '' where none does.
+
+  Of a package it is the code of the module named, not of what that imports.
+  """
+  texts = (t for value in settings for t in (value if isinstance(value, tuple) else (value,)))
+  modules = {
+    t.partition(":")[0] for t in texts if isinstance(t, str) and re.fullmatch(own.NAME[0], t)
+  }
+  digest, found = hashlib.sha256(), False
+  for module in sorted(modules):
+    try:
+      place = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+      continue  # `own.load` says what is wrong
+    if place and place.origin and place.has_location:
+      content = Path(place.origin).read_bytes().replace(b"\r\n", b"\n")
+      digest.update(module.encode() + b"\0" + content)
+      found = True
+  return digest.hexdigest() if found else ""
 
 
 def _sources(experiment: Experiment) -> Iterator[Path]:

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from tiny import NAMES, experiment, tiny_flags
 
-from hw1_jax import data, models, own, training
+from hw1_jax import data, models, training
 from hw1_jax.errors import UserError
+from hw1_jax.runs import circumstances
 from hw1_jax.runs.main import main
 from hw1_jax.training import evaluation, losses, optimizers
 
@@ -412,8 +413,8 @@ def test_the_experiments_that_take_a_loss_are_all_tested():
 def test_a_resumed_run_notices_that_your_code_has_changed(my_module):
   name = my_module(LOSSES)
   settings = [3, ("x", f"{name}:brier"), "a/b:c.npz"]
-  first = own.sha256(settings)
+  first = circumstances.own_sha256(settings)
   assert len(first) == 64
-  assert own.sha256([3, "digits", "nowhere:f"]) == ""
+  assert circumstances.own_sha256([3, "digits", "nowhere:f"]) == ""
   my_module(LOSSES + "# changed\n")
-  assert own.sha256(settings) != first
+  assert circumstances.own_sha256(settings) != first
