@@ -36,7 +36,7 @@ def final_losses(result: Result, key: str) -> np.ndarray:
 
 def summarize(config: Config, result: Result) -> Summary:
   """Returns epochs to convergence and final losses beside the reported ones, and the claims."""
-  names = figures.model_names(config.widths)
+  names, mse = figures.model_names(config.widths), config.words("MSE")
   numbers, tables, findings, captions = [], [], [], {}
   for t, target in enumerate(config.targets):
     said = []
@@ -58,9 +58,7 @@ def summarize(config: Config, result: Result) -> Summary:
         )
       )
       last = final_losses(result, key)
-      numbers.append(
-        Number(f"{target}, {name}: last loss", tuple(last), config.words("MSE"), told_loss)
-      )
+      numbers.append(Number(f"{target}, {name}: last loss", tuple(last), mse, told_loss))
       tables += [
           {"target": target, "model": name, "learning_rate": config.rate(t, i), "run": m + 1,
            "converged": bool(done[m]), "epochs": int(epochs[m]), "last_loss": float(last[m])}
@@ -82,7 +80,7 @@ def summarize(config: Config, result: Result) -> Summary:
       + "."
     )
     captions[f"prediction_{file}"] = (
-      f"Predictions for {target}; median last {config.words('MSE')}: "
+      f"Predictions for {target}; median last {mse}: "
       + ", ".join(
         f"{name} {np.median(final_losses(result, f'{target}/model_{i + 1}')):.2g}"
         for i, name in enumerate(names)
