@@ -57,8 +57,9 @@ class Summary:
   numbers: tuple[Number, ...] = ()
   claims: tuple[Claim, ...] = ()
   findings: tuple[str, ...] = ()  # sentences computed from the data
-  captions: dict[str, str] = dataclasses.field(default_factory=dict)  # figure name -> finding
+  captions: dict[str, str] = dataclasses.field(default_factory=dict)  # figure name -> one sentence
   tables: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)  # CSV each
+  answer: str = ""  # to the section's question, in one or two sentences with its number
 
 
 def judge(outcomes: Sequence[bool] | np.ndarray) -> str:

@@ -5,9 +5,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from hw1_jax import summary as summaries
+from hw1_jax.report.assignment import expected
 from hw1_jax.report.judged import Judged, Picture, picture
 from hw1_jax.report.reading import Section
 
+SAME = "same settings"  # in place of a verdict: the other profile has no settings of its own
 COLUMNS = {"report": "As printed", "notebook": "As run by its author"}  # by a profile's last word
 
 
@@ -15,9 +17,9 @@ class Row(NamedTuple):
   """A row of the table of all claims."""
 
   number: str  # of the section
-  anchor: tuple[str, int]  # the run's folder and the claim's place in it
+  anchor: tuple[str, int]  # the run's folder and the claim's place in it; 0: not in this profile
   claim: Judged
-  verdicts: tuple[str | None, ...]  # one a column
+  verdicts: tuple[str | None, ...]  # one a column: a verdict, SAME, or None: not run
   picture: Picture | None
 
 
@@ -40,25 +42,29 @@ def rows(
 ) -> tuple[list[Row], tuple[str, ...]]:
   """Returns the table of all claims and the headings of its verdicts' columns.
 
-  `others` are the counterpart's sections; without any there is one column.
+  `others` are the counterpart's sections; without any there is one column. A section that only the
+  counterpart has run has its claims, without a verdict in this profile's column.
   """
-  elsewhere = {
-    (section.topic.experiment, claim.id): claim.verdict
-    for section in others
-    for run in section.runs[:1]
-    for claim in run.claims
-  }
-  heads = columns(profile) if elsewhere else ("Verdict",)
-  found = []
+  elsewhere = {section.topic.experiment: section.runs[0].claims for section in others}
+  heads = columns(profile) if any(elsewhere.values()) else ("Verdict",)
+  other_profile, found = counterpart(profile) or profile, []
+
+  def add(section: Section, anchor: tuple[str, int], claim: Judged, *both: str | None) -> None:
+    verdicts = both[::-1] if profile.endswith("notebook") else both
+    kept = verdicts if len(heads) == 2 else both[:1]
+    found.append(Row(section.topic.number, anchor, claim, kept, picture(claim)))
+
   for section in sections:
+    theirs = {claim.id: claim for claim in elsewhere.get(section.topic.experiment, ())}
     for run in section.runs:
       for place, claim in enumerate(run.claims, 1):
-        both = [claim.verdict, elsewhere.get((section.topic.experiment, claim.id))]
-        if profile.endswith("notebook"):
-          both.reverse()
-        verdicts = tuple(both) if len(heads) == 2 else (claim.verdict,)
-        number = section.topic.number
-        found.append(Row(number, (run.folder, place), claim, verdicts, picture(claim)))
+        other = theirs[claim.id].verdict if claim.id in theirs else None
+        if other is None and not expected(section.topic, other_profile):
+          other = SAME
+        add(section, (run.folder, place), claim, claim.verdict, other)
+    if not any(run.claims for run in section.runs):
+      for claim in theirs.values():
+        add(section, (section.topic.experiment, 0), claim, None, claim.verdict)
   return found, heads
 
 

@@ -35,6 +35,7 @@ def facts(provenance: dict[str, Any]) -> dict[str, str]:
     "Python": provenance.get("python"),
     "Versions": provenance.get("versions"),
     "Git commit": provenance.get("git_commit"),
+    "Figures and verdicts by": provenance.get("presented_by"),
     "Checksums": provenance.get("checksums"),
   }
   return {label: show_value(value) for label, value in found.items() if value not in (None, "", {})}
@@ -55,14 +56,38 @@ def page_facts(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
   for label in ("Data set", "Platform", "Processor", "Device", "Threads", "Python", "Git commit",
                 "Versions"):  # fmt: skip
     texts = list(dict.fromkeys(run[label] for run in every if label in run))
-    if label == "Git commit":  # 12 of the 40 digits, and "-dirty" where it stands
-      texts = [re.sub("^([0-9a-f]{12})[0-9a-f]*", r"\1", text) for text in texts]
+    if label == "Git commit":
+      texts = [_short(text) for text in texts]
     found.append((label, texts or ["not recorded"]))
   times = [time for run in runs if (time := _time(run.provenance.get("started")))]
   dates = sorted({f"{time:%Y-%m-%d}" for time in times})
   date = " to ".join(dict.fromkeys([dates[0], dates[-1]])) if dates else "not recorded"
   total = sum(s for run in runs if is_number(s := run.provenance.get("seconds")))
   return [("Date", [date]), ("Computing time", [show_seconds(total)]), *found]
+
+
+def commits(runs: Sequence[Run]) -> str:
+  """Returns the sentence that says which commits computed the runs that left a record."""
+  found: dict[str, list[str]] = {}
+  for run in runs:
+    if run.provenance:
+      commit = run.provenance.get("git_commit")
+      found.setdefault(commit if isinstance(commit, str) else "", []).append(run.folder)
+  if not found:
+    return ""
+  if list(found) == [""]:
+    return "No run says which commit computed it."
+  told = [f"{_short(commit)} ({', '.join(folders)})" for commit, folders in found.items()]
+  dirty = any(commit.endswith("-dirty") for commit in found)
+  more = " “-dirty” means: with changes that are not in the commit." if dirty else ""
+  if len(found) > 1:
+    return f"The runs are of {len(found)} different commits: {'; '.join(told)}.{more}"
+  return f"All runs were computed by commit {_short(next(iter(found)))}.{more}"
+
+
+def _short(commit: str) -> str:
+  """Returns 12 of a commit's 40 digits, and "-dirty" where it stands."""
+  return re.sub("^([0-9a-f]{12})[0-9a-f]*", r"\1", commit) or "none recorded"
 
 
 def notice(run: Run) -> str:

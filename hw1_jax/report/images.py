@@ -33,6 +33,7 @@ class Figure:
   caption: str
   svg: Image | None
   png: Image | None
+  pdf: bool = False  # there is one beside them
 
 
 def read_figures(folder: Path, captions: dict[str, str], problems: list[str]) -> tuple[Figure, ...]:
@@ -46,7 +47,8 @@ def read_figures(folder: Path, captions: dict[str, str], problems: list[str]) ->
       problems.append(f"The figure “{stem}” is missing.")
       continue
     caption = captions.get(stem) or words(stem)
-    figures.append(Figure(f"{folder.name}/figures/{stem}", caption, svg, png))
+    pdf = (folder / "figures" / f"{stem}.pdf").is_file()
+    figures.append(Figure(f"{folder.name}/figures/{stem}", caption, svg, png, pdf))
   return tuple(figures)
 
 
@@ -67,7 +69,7 @@ def _svg_width(data: bytes) -> float | None:
   root = ElementTree.fromstring(data)
   if not root.tag.endswith("svg"):
     raise ValueError(f"not an SVG: {root.tag}")
-  match = re.fullmatch(r"([\d.]+)(pt|px|in|)", root.get("width", ""))
+  match = re.fullmatch(r"(\d{1,6}(?:\.\d+)?|\.\d+)(pt|px|in|)", root.get("width", ""))
   return float(match[1]) * {"pt": 96 / 72, "in": 96.0}.get(match[2], 1.0) if match else None
 
 

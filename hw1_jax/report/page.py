@@ -7,6 +7,7 @@ reader needs is folded.
 """
 
 import collections
+import dataclasses
 import functools
 import os
 import re
@@ -19,7 +20,7 @@ import jinja2
 from hw1_jax import summary as summaries
 from hw1_jax.report import claims
 from hw1_jax.report.assignment import Topic, read_assignment
-from hw1_jax.report.facts import facts, notice, page_facts
+from hw1_jax.report.facts import commits, facts, notice, page_facts
 from hw1_jax.report.images import Figure, Image, choose_images
 from hw1_jax.report.judged import first_sentence, sentences
 from hw1_jax.report.numbers import number_rows, setting_name, some_rows, table_columns, words
@@ -62,15 +63,25 @@ def shown(run: Run, topic: Topic) -> Shown:
   )
 
 
-def number_figures(sections: Sequence[Section]) -> dict[str, int]:
+def number_figures(sections: Sequence[Section], beside: dict[str, Run]) -> dict[str, int]:
   """Returns path -> number, in the order in which the page shows the figures."""
   found: dict[str, int] = {}
   for section in sections:
+    topic = section.topic
+    theirs = shown(beside[topic.experiment], topic).figures if topic.experiment in beside else []
     for run in section.runs:
-      parts = shown(run, section.topic)
-      for figure in [*parts.figures, *parts.more_figures]:
+      parts = shown(run, topic)
+      after = theirs if run is section.runs[0] else []
+      for figure in [*parts.figures, *parts.more_figures, *after]:
         found[figure.path] = len(found) + 1
   return found
+
+
+def runs_beside(others: Sequence[Section], profile: str) -> dict[str, Run]:
+  """Returns experiment -> its run with the author's own settings, for the page of the report."""
+  if not profile.endswith("_report"):
+    return {}
+  return {s.topic.experiment: s.runs[0] for s in others if s.runs[0].status == "finished"}
 
 
 @functools.cache
@@ -104,6 +115,7 @@ def context(
   runs = [run for section in sections for run in section.runs]
   rows, heads = claims.rows(sections, others, profile)
   by_name = {section.topic.experiment: section for section in sections}
+  beside = runs_beside(others, profile)
   parts = [part for part in read_assignment() if any(t.experiment in by_name for t in part.topics)]
   return {
     "profile": profile,
@@ -112,7 +124,9 @@ def context(
     "lede": claims.lede(sections),
     "rows": rows,
     "heads": heads,
+    "beside": beside,
     "facts_of_page": page_facts([run for run in runs if run.provenance]),
+    "commits": commits(runs),
     "verdicts": summaries.VERDICTS,
     "confidence": summaries.CONFIDENCE,
     "unanimous": next(n for n in range(1, 100) if summaries.judge([True] * n) == summaries.HOLDS),
@@ -120,7 +134,7 @@ def context(
     "shown": shown,
     "settings": settings,
     "remarks": remarks,
-    "figure_numbers": number_figures(sections),
+    "figure_numbers": number_figures(sections, beside),
     "element_id": element_id,
     "totals": collections.Counter(claim.verdict for run in runs for claim in run.claims),
     "finished": sum(run.status == "finished" for run in runs),
@@ -132,6 +146,9 @@ def render(sections: Sequence[Section], profile: str, others: Sequence[Section] 
   """Returns the page, at most PAGE_BYTES of UTF-8 as far as figures and tables decide it."""
   told = context(sections, profile, others)
   figures = [figure for section in sections for run in section.runs for figure in run.figures]
+  for section in sections:
+    if other := told["beside"].get(section.topic.experiment):
+      figures += shown(other, section.topic).figures
   template = environment().get_template("report.html.j2")
   empty = {figure.path: Image("svg", b"", 9999.0) for figure in figures}
   for max_rows in MAX_ROWS:
@@ -148,10 +165,26 @@ def element_id(folder: str) -> str:
 
 
 def collect_counterpart(profile_dir: Path) -> list[Section]:
-  """Returns the sections of the same report's other profile beside this one, none without it."""
+  """Returns the sections of the same report's other profile beside this one, none without it.
+
+  Their figures' paths are those from this profile's folder.
+  """
   folder = profile_dir.absolute()
   other = claims.counterpart(folder.name)
-  return collect(folder.parent / other) if other and (folder.parent / other).is_dir() else []
+  if not other or not (folder.parent / other).is_dir():
+    return []
+  return [_from_beside(section, other) for section in collect(folder.parent / other)]
+
+
+def _from_beside(section: Section, other: str) -> Section:
+  runs = [
+    dataclasses.replace(
+      run,
+      figures=tuple(dataclasses.replace(f, path=f"../{other}/{f.path}") for f in run.figures),
+    )
+    for run in section.runs
+  ]
+  return dataclasses.replace(section, runs=tuple(runs))
 
 
 def build(profile_dir: Path) -> Path:

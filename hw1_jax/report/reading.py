@@ -70,7 +70,7 @@ def _read_run(folder: Path) -> Run:
   raw_summary = _read_json(folder / "summary.json", problems)
   summary, claims = _parse_summary(raw_summary, problems) if raw_summary else (Summary(), ())
   answer = raw_summary.get("answer")
-  answer = answer if isinstance(answer, str) else next(iter(summary.findings), "")
+  answer = answer if isinstance(answer, str) and answer else next(iter(summary.findings), "")
   figures = read_figures(folder, summary.captions, problems)
   problems += _altered(folder, provenance.get("checksums"))
   status = provenance.get("status")

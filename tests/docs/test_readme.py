@@ -9,7 +9,9 @@ import sys
 
 import pytest
 
+from hw1_jax.report import markdown, page
 from hw1_jax.report.assignment import topics
+from hw1_jax.report.reading import collect
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -51,27 +53,32 @@ def test_the_readme_is_read_in_a_minute():
 DOCUMENTS = ("README.md", "BUILD.md", "docs/results/README.md", "docs/experiments.md",
              "docs/scaling_out.md", "docs/scaling.md", "docs/adding_an_experiment.md",
              "docs/library.md", "docs/arrays.md")  # fmt: skip
+REPORTS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/results/*/REPORT.md"))
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
+@pytest.mark.parametrize("document", [*DOCUMENTS, *REPORTS])
 def test_links_lead_to_files(document):
   path = ROOT / document
-  for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+  for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text()):
     assert (path.parent / target).exists(), target
 
 
-def test_the_numbers_are_those_of_the_published_summaries():
-  """The README's table is written from docs/results by scripts/publish.py, and stay so."""
+def test_the_pages_of_results_are_those_of_the_published_files():
+  """All of them are written by scripts/publish.py from docs/results, and stay so."""
   publish = load_script("publish")
-  _, _, rest = README.partition(publish.START)
-  table, _, _ = rest.partition(publish.END)
-  profiles = [path.name for path in sorted(publish.DOCS.iterdir()) if path.is_dir()]
-  assert table.strip().splitlines() == publish.questions_table(profiles)
-  outcomes = (ROOT / "docs" / "experiments.md").read_text().partition(publish.START)[2]
-  outcomes = outcomes.partition(publish.END)[0].strip().splitlines()
-  assert outcomes == publish.outcomes_table(profiles)
-  body = "\n".join(line for profile in profiles for line in publish.result_tables(profile)).rstrip()
-  assert (publish.DOCS / "README.md").read_text().rstrip().endswith(body)
+
+  def between_marks(text):
+    return text.partition(publish.START)[2].partition(publish.END)[0].strip().splitlines()
+
+  assert between_marks(README) == publish.questions_table()
+  experiments = (ROOT / "docs" / "experiments.md").read_text()
+  assert between_marks(experiments) == publish.outcomes_table()
+  assert (publish.DOCS / "README.md").read_text() == publish.index()
+  for profile in publish.published():
+    folder = publish.DOCS / profile
+    others = page.collect_counterpart(folder)
+    text = markdown.render(collect(folder), profile, others)
+    assert (folder / "REPORT.md").read_text() == text
 
 
 @pytest.mark.parametrize(

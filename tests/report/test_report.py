@@ -392,8 +392,18 @@ def test_the_authors_own_settings_stand_beside_the_printed_ones(tmp_path):
   words = page_of(tmp_path / "long_report").words
   assert "The report claims As printed As run by its author Effect" in words
   assert "The norm falls. L-1a ✓ holds = no difference true in 3 of 3 runs" in words
+  assert "1.2.2 as run by its author The loss falls by a factor of 50 & more. Figure 2." in words
   other = page_of(tmp_path / "long_notebook").words
   assert "The norm falls. L-1a ✓ holds = no difference true in 3 of 3 runs" in other
+  assert "as run by its author The loss" not in other
+
+
+def test_a_section_without_settings_of_its_authors_own_says_so(tmp_path):
+  write_run(tmp_path / "long_report" / "gradient_norm")
+  write_run(tmp_path / "long_notebook" / "sensitivity")
+  words = page_of(tmp_path / "long_report").words
+  assert "1.2.2 The norm falls. L-1a ✓ holds same settings true in 3 of 3 runs" in words
+  assert "1.3.4 The norm falls. L-1a – not run ✓ holds true in 3 of 3 runs" in words
 
 
 def test_an_effect_is_drawn_with_its_interval_and_region():
@@ -794,6 +804,25 @@ def test_facts_that_differ_between_runs_are_all_given(tmp_path):
   assert found["Threads"] == ["2"]
   assert found["Date"] == ["2025-11-22 to 2025-11-24"]
   assert found["Computing time"] == ["12 min 37 s"]
+
+
+def test_the_page_says_which_commits_computed_its_runs(tmp_path):
+  for name, commit in (("gradient_norm", "a" * 40), ("sensitivity", "a" * 40)):
+    files = make_files(name)
+    files["provenance.json"]["git_commit"] = commit
+    write_run(tmp_path / "quick" / name, files)
+  assert "All runs were computed by commit aaaaaaaaaaaa." in page_of(tmp_path / "quick").words
+  write_run(tmp_path / "quick" / "interpolation")
+  said = "2 different commits: aaaaaaaaaaaa (gradient_norm, sensitivity); 0123456789ab-dirty"
+  assert said in page_of(tmp_path / "quick").words
+
+
+@pytest.mark.parametrize("width", ["9" * 400, "1e9999", "1.2.3pt", "-5", "inf", "nan"])
+def test_a_figure_of_absurd_size_is_shown(tmp_path, width):
+  folder = write_run(tmp_path / "quick" / "gradient_norm")
+  svg = make_svg().replace(b'width="460.8pt"', f'width="{width}"'.encode())
+  (folder / "figures" / "norm_and_loss.svg").write_bytes(svg)
+  assert "data:image/svg+xml" in build(tmp_path / "quick").read_text()
 
 
 def test_same_folders_same_page(profile):
