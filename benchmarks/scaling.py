@@ -1,7 +1,7 @@
 """Measures how time and peak memory grow with the work, beside what theory says.
 
     python -m benchmarks.scaling                       # all curves; writes docs/scaling.json, .svg
-    python -m benchmarks.scaling --curve=width         # one anew, the others stay
+    python -m benchmarks.scaling --curve=width         # one again, the others stay
     python -m benchmarks.scaling --quick               # small sizes into results/: does it run
     python -m benchmarks.scaling --draw                # the tables and the figure, nothing measured
 

@@ -128,7 +128,7 @@ watched() {
   return $code
 }
 
-# ensure_venv LOCK...: makes .venv anew unless it works, and installs what has changed since.
+# ensure_venv LOCK...: rebuilds .venv unless it works, and installs what has changed since.
 ensure_venv() {
   local lock fault= python changed= files=()
   if [ -n "${PYTHON:-}" ]; then
@@ -168,7 +168,7 @@ set_up() {
   if [ -n "$fault" ] || ! [ -e .venv ]; then
     python=$(find_python) || return
     if [ -e .venv/pyvenv.cfg ] || [ -x .venv/bin ]; then
-      say "making .venv anew: $fault"
+      say "rebuilding .venv: $fault"
     elif [ -n "$(ls -A .venv 2>/dev/null)" ]; then
       say ".venv is there and is no virtual environment; move it away"
       return 2

@@ -101,7 +101,7 @@ def uv(*arguments):
     text=True,
     check=False,
   )
-  assert done.returncode == 0, f"{done.stderr}\nscripts/lock.sh makes the locks anew"
+  assert done.returncode == 0, f"{done.stderr}\nscripts/lock.sh makes the locks again"
   return done.stdout
 
 

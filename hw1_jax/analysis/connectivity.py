@@ -66,7 +66,7 @@ def make_curve_steps(
 
   Args:
     loss: (params, *batch) -> scalar, differentiable in params. Batch statistics, if a network has
-      them, must be computed anew along the curve, not carried in params.
+      them, must be recomputed along the curve, not carried in params.
     optimizer: any of optax.
 
   `batches` is a tuple of arrays [S, ...], scanned.

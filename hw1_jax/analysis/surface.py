@@ -66,7 +66,7 @@ def measure_on(
 
   One point after the other (`lax.map`): the memory is that of one call of `measure` and of one
   mixed pytree beside the corners. Differentiable and jittable where `measure` is. Batch statistics
-  must be part of the pytree, or `measure` must compute them anew at each point.
+  must be part of the pytree, or `measure` must recompute them at each point.
 
   Args:
     measure: parameters -> a pytree of arrays, such as {"loss": [], "accuracy": []}.

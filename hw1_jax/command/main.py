@@ -32,7 +32,7 @@ from hw1_jax.report.assignment import topics
 
 
 def show_list(arguments: Sequence[str]) -> int:
-  """Prints a line an experiment: section, name, title, profiles."""
+  """Prints one line per experiment: section, name, title, profiles."""
   if arguments:
     raise UserError(f"list takes no arguments; got {arguments[0][:80]!r}")
   width = max(map(len, names()))

@@ -6,6 +6,7 @@ import jax
 
 from hw1_jax.errors import UserError, show
 from hw1_jax.runs.circumstances import pin
+from hw1_jax.runs.compiled import keep_programs
 from hw1_jax.runs.experiment import Experiment
 from hw1_jax.runs.options import Options
 from hw1_jax.runs.processes import initialize
@@ -21,9 +22,7 @@ def set_up(experiment: Experiment, options: Options) -> None:
   """
   pin(experiment)
   threads()  # a value of NPROC that is no number is refused before XLA reads it
-  if options.compilation_cache_dir:
-    jax.config.update("jax_compilation_cache_dir", str(options.compilation_cache_dir))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+  keep_programs(options.compilation_cache_dir)
   _limit_devices(options.num_devices)
   if options.several_processes:
     initialize(options)

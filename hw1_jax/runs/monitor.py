@@ -136,7 +136,7 @@ class RunMonitor(Monitor):
     if not self.accept_changes:
       raise UserError(
         f"{path} was made under other circumstances: {changed}",
-        remedy="restore them, start anew by overwrite=true, or mix both by accept_changes=true",
+        remedy="restore them, start again by overwrite=true, or mix both by accept_changes=true",
       )
     self.say(f"resuming under other circumstances: {changed}")
 

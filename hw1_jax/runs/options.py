@@ -23,7 +23,9 @@ class Options(Checked):
   num_devices: int | None = setting(
     None, "devices to use; none: all (on CPU one for each core)", minimum=1, maximum=4096
   )
-  compilation_cache_dir: Path | None = setting(None, "keep compiled programs here between runs")
+  compilation_cache_dir: Path | None = setting(
+    None, "where compiled programs are kept between runs; none: in the virtual environment"
+  )
   coordinator_address: str | None = setting(
     None,
     "where the processes of a run of several meet: an address of process 0's host",

@@ -129,13 +129,13 @@ def stopped_half_way(clone):
 @pytest.mark.parametrize(
   "damage", [without_pip, first_folders, interpreter_gone, other_version, stopped_half_way]
 )
-def test_a_venv_that_does_not_work_is_made_anew(clone, damage):
+def test_a_venv_that_does_not_work_is_rebuilt(clone, damage):
   damage(clone)
   if damage is not stopped_half_way:  # what an earlier set-up wrote must not be believed
     shutil.copy(clone / "requirements.txt", clone / ".venv" / ".installed-requirements.txt")
   code, out, err = go(clone)
   assert (code, out) == (0, "demo 1.0\n"), err
-  assert "making .venv anew" in err
+  assert "rebuilding .venv" in err
 
 
 def test_a_venv_of_uv_is_kept_and_compared_with_the_lock(clone):
@@ -231,7 +231,7 @@ def test_another_python_than_that_of_the_venv_replaces_it(clone):
   assert go(clone)[0] == 0
   code, out, err = go(clone, PYTHON=other)
   assert (code, out) == (0, "demo 1.0\n")
-  assert f"making .venv anew: it is Python {sys.version.split()[0]} and PYTHON={other} is" in err
+  assert f"rebuilding .venv: it is Python {sys.version.split()[0]} and PYTHON={other} is" in err
 
 
 def test_a_clone_that_cannot_be_written_is_named(clone):
@@ -267,7 +267,7 @@ def test_a_failed_installation_is_told_and_repeated(clone):
   (clone / "away").rename(clone / "wheels" / "demo-1.0-py3-none-any.whl")
   code, out, err = go(clone)
   assert (code, out) == (0, "demo 1.0\n")
-  assert "anew" not in err  # its Python and pip are whole
+  assert "rebuilding" not in err  # its Python and pip are whole
 
 
 def children(pid):

@@ -24,19 +24,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 FLAGS = ROOT / "experiments" / "flags"
 
 
-def run_tiny(name):
-  entry, config = experiment(name), tiny_config(name)
-  if entry.uses_images:
-    images = data.subset(
-      data.load_images(config.dataset), config.train_examples, config.test_examples
-    )
-    inputs = (config, images)
-  else:
-    inputs = (config,)
-  with jax.enable_x64(entry.x64):  # as `main` sets it
-    return entry.run(*inputs, Monitor())
-
-
 def test_every_package_is_in_the_registry_and_every_entry_has_a_package():
   packages = {path.parent.name for path in (ROOT / "experiments").glob("*/run.py")}
   assert sorted(packages) == sorted(NAMES)
@@ -77,46 +64,85 @@ def test_quick_overlays_need_no_download():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_tiny_run_twice_gives_equal_bits_and_can_be_shown(name, tmp_path):
+def test_a_tiny_run_goes_on_to_the_same_bits_and_can_be_shown(name, tmp_path, monkeypatch):
+  """One run serves as the whole one, as the one that is shown, and as the other seed's."""
   entry, config = experiment(name), tiny_config(name)
-  with jax.enable_x64(entry.x64):
-    first, second = run_tiny(name), run_tiny(name)
-    write_result(tmp_path / "a.npz", first)
-    write_result(tmp_path / "b.npz", second)
-    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-    back = read_result(tmp_path / "a.npz", entry.result)
-    summary = entry.summarize(config, back)
-    write_json(tmp_path / "summary.json", dataclasses.asdict(summary))
-    content = json.loads((tmp_path / "summary.json").read_text())
-    assert content["numbers"]
-    assert content["findings"]
-    for claim in content["claims"]:
-      assert claim["verdict"] in VERDICTS
-      assert claim["evidence"]
-    figures = entry.draw(config, back)
-    assert figures
-    assert set(content["captions"]) == set(figures)
-    for name_, figure in figures.items():
-      assert isinstance(figure, Figure), name_
-      for axes in figure.axes:
-        if axes.has_data():
-          assert axes.get_xlabel() or axes.get_ylabel(), name_
-    for rows in content["tables"].values():
-      assert len({tuple(row) for row in rows}) == 1  # one header for all rows
+  inputs = inputs_of(entry, config)
+  folders = [RunFolder(tmp_path / part) for part in ("whole", "parts")]
+  for folder in folders:
+    folder.path.mkdir()
+  with jax.enable_x64(entry.x64):  # as `main` sets it
+    result = entry.run(*inputs, RunMonitor(folders[0], name, seconds=0))
+    resumed = run_killed_twice(entry, inputs, folders[1], monkeypatch)
+    for folder, outcome in zip(folders, (result, resumed)):
+      write_result(folder.path / "result.npz", outcome)
+    check_same_bits(*folders)
+    check_shown(entry, config, read_result(folders[0].path / "result.npz", entry.result), tmp_path)
+    if name in ("simulate_function", "random_labels", "minimal_ratio"):
+      other = (dataclasses.replace(config, seed=1), *inputs[1:])
+      assert runs_differ(result, entry.run(*other, Monitor()))
 
 
-@pytest.mark.parametrize("name", ["simulate_function", "random_labels", "minimal_ratio"])
-def test_another_seed_gives_other_numbers(name):
-  entry = experiment(name)
-  with jax.enable_x64(entry.x64):
-    first = run_tiny(name)
-    other = dataclasses.replace(tiny_config(name), seed=1)
-    if entry.uses_images:
-      images = data.subset(data.load_images("digits"), 180, 60)
-      second = entry.run(other, images, Monitor())
-    else:
-      second = entry.run(other, Monitor())
-  assert runs_differ(first, second)
+def inputs_of(entry, config):
+  if not entry.uses_images:
+    return (config,)
+  images = data.load_images(config.dataset)
+  return config, data.subset(images, config.train_examples, config.test_examples)
+
+
+class Killed(BaseException):
+  """Stands for a SIGKILL right after a checkpoint."""
+
+
+def run_killed_twice(entry, inputs, folder, monkeypatch):
+  """Returns the result of a run that was killed after one checkpoint, then after two more."""
+
+  def attempt(saves_allowed):
+    monitor = RunMonitor(folder, entry.name, seconds=0)
+    save = monitor.save
+
+    def save_and_count():
+      save()
+      nonlocal saves_allowed
+      saves_allowed -= 1
+      if saves_allowed == 0:
+        raise Killed
+
+    monkeypatch.setattr(monitor, "save", save_and_count)
+    return entry.run(*inputs, monitor)
+
+  with pytest.raises(Killed):
+    attempt(1)
+  with contextlib.suppress(Killed):  # a run of few chunks may be through before
+    attempt(2)
+  return attempt(-1)
+
+
+def check_same_bits(whole, parts):
+  for file in ("result.npz", "metrics.jsonl"):
+    assert (whole.path / file).read_bytes() == (parts.path / file).read_bytes(), file
+
+
+def check_shown(entry, config, result, tmp_path):
+  """A result that was read back has a summary that JSON can hold, and figures with titled axes."""
+  summary = entry.summarize(config, result)
+  write_json(tmp_path / "summary.json", dataclasses.asdict(summary))
+  content = json.loads((tmp_path / "summary.json").read_text())
+  assert content["numbers"]
+  assert content["findings"]
+  for claim in content["claims"]:
+    assert claim["verdict"] in VERDICTS
+    assert claim["evidence"]
+  figures = entry.draw(config, result)
+  assert figures
+  assert set(content["captions"]) == set(figures)
+  for name, figure in figures.items():
+    assert isinstance(figure, Figure), name
+    for axes in figure.axes:
+      if axes.has_data():
+        assert axes.get_xlabel() or axes.get_ylabel(), name
+  for rows in content["tables"].values():
+    assert len({tuple(row) for row in rows}) == 1  # one header for all rows
 
 
 def runs_differ(first, second):
@@ -139,49 +165,3 @@ def test_bad_settings_are_setting_errors(name):
       continue
     with pytest.raises(UserError, match=f"^{field}: "):
       config(**{field: value})
-
-
-class Killed(BaseException):
-  """Stands for a SIGKILL right after a checkpoint."""
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_killed_run_goes_on_to_the_same_bits(name, tmp_path, monkeypatch):
-  """The same result.npz and metrics.jsonl, whether or not a run was killed twice on its way."""
-  entry, config = experiment(name), tiny_config(name)
-  if name == "train_on_task":  # one model is enough here, and a third of the compiling
-    config = dataclasses.replace(config, architectures=config.architectures[:1])
-  inputs = (config,)
-  if entry.uses_images:
-    images = data.load_images(config.dataset)
-    inputs = (config, data.subset(images, config.train_examples, config.test_examples))
-
-  def attempt(folder, saves_allowed):
-    monitor = RunMonitor(folder, name, seconds=0)
-    save = monitor.save
-
-    def save_and_count():
-      save()
-      nonlocal saves_allowed
-      saves_allowed -= 1
-      if saves_allowed == 0:
-        raise Killed
-
-    monkeypatch.setattr(monitor, "save", save_and_count)
-    return entry.run(*inputs, monitor)
-
-  whole, parts = (RunFolder(tmp_path / part) for part in ("whole", "parts"))
-  for folder in (whole, parts):
-    folder.path.mkdir()
-  with jax.enable_x64(entry.x64):
-    expected = attempt(whole, -1)
-    with pytest.raises(Killed):
-      attempt(parts, 1)
-    with contextlib.suppress(Killed):  # a run of few chunks may be through before
-      attempt(parts, 2)
-    resumed = attempt(parts, -1)
-  for folder, result in ((whole, expected), (parts, resumed)):
-    write_result(folder.path / "result.npz", result)
-  same = ("result.npz", "metrics.jsonl")
-  for file in same:
-    assert (whole.path / file).read_bytes() == (parts.path / file).read_bytes(), file
