@@ -4,10 +4,12 @@
   hw1 run NAME [--profile=quick] [--flag=value ...]       one experiment; --help lists its flags
   hw1 run-all [PROFILE] [NAME ...] [--flag=value ...]     several, and one page of their results
   hw1 report FOLDER                          the page of a folder of runs
-  hw1 completion bash                        for .bashrc: eval "$(hw1 completion bash)"
+  hw1 verify FOLDER                          what can be recomputed of runs, line by line
+  hw1 export RUN ... [--format=safetensors]  trained weights, as PyTorch's state dicts have them
+  hw1 completion bash                        for .bashrc: eval "$(hw1 completion bash)"; or zsh
 
-Without --profile, `hw1 run` uses the experiment's own defaults. Exit code: 0, 1 if a run failed, 2
-for wrong arguments, 129, 130 or 143 if interrupted.
+Without --profile, `hw1 run` uses the experiment's own defaults. Exit code: 0, 1 if a run failed or
+a check disagrees, 2 for wrong arguments, 129, 130 or 143 if interrupted.
 """
 
 import importlib.metadata
@@ -106,6 +108,20 @@ def report(arguments: Sequence[str]) -> int:
   return write_page(arguments)
 
 
+def verify(arguments: Sequence[str]) -> int:
+  """Checks a folder of runs, or one run folder, by what can be recomputed within a minute."""
+  from hw1_jax.command.inspecting import verify as check
+
+  return check(arguments)
+
+
+def export(arguments: Sequence[str]) -> int:
+  """Writes the trained weights of run folders for other programs and prints the files' paths."""
+  from hw1_jax.command.inspecting import export as write
+
+  return write(arguments)
+
+
 def complete(arguments: Sequence[str]) -> int:
   """Prints what the shell needs to complete our commands."""
   from hw1_jax.command import completion
@@ -118,8 +134,13 @@ COMMANDS = {
   "run": run,
   "run-all": run_all,
   "report": report,
+  "verify": verify,
+  "export": export,
   "completion": complete,
 }
+
+
+FORMATS = {"export": ("npz", "safetensors", "jax"), "report": ("html", "markdown", "pdf")}
 
 
 def dispatch(command: str, arguments: Sequence[str]) -> int:
@@ -131,6 +152,10 @@ def dispatch(command: str, arguments: Sequence[str]) -> int:
     return show_version()
   if command == "child":
     return child(arguments)
+  if command in names():
+    raise UserError(f"no command {command!r}, it is an experiment: hw1 run {command}")
+  if command in profiles():
+    raise UserError(f"no command {command!r}, it is a profile: hw1 run-all {command}")
   return COMMANDS[known(command, "command", COMMANDS)](arguments)
 
 

@@ -120,6 +120,12 @@ def define_flags(experiment: Experiment) -> flags.FlagValues:
   return values
 
 
+def choices_of(experiment: Experiment, name: str) -> tuple[str, ...]:
+  """Returns the words that a flag takes; none for numbers, free text and unknown flags."""
+  found = {field.name: field for field in _fields(experiment)}
+  return found[name].metadata["choices"] or () if name in found else ()
+
+
 def own_network_field(experiment: Experiment) -> str | None:
   """Returns the field for which `model` is another name: the one that takes your own network."""
   fields = {field.name: field for field in dataclasses.fields(experiment.config)}

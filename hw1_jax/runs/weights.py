@@ -1,7 +1,8 @@
 """The final parameters of every training in one file, and PyTorch's form of them.
 
     weights.npz     'TRAINING/dense_00/kernel' [M, in, out], ..., and 'TRAINING/input_shape'
-    python -m hw1_jax.runs.weights RUN_FOLDER     writes RUN_FOLDER/torch/TRAINING.run1.npz, ...
+    hw1 export RUN_FOLDER                          writes RUN_FOLDER/torch/TRAINING.run1.npz, ...
+    hw1 export RUN_FOLDER --format=safetensors     the same as safetensors; jax: names as trained
 
 In PyTorch, where `model` has the same layers in the same order:
 
@@ -11,8 +12,10 @@ In PyTorch, where `model` has the same layers in the same order:
 """
 
 import io
+import json
 import math
 import re
+import struct
 import sys
 import zlib
 from collections.abc import Mapping, Sequence
@@ -23,7 +26,7 @@ import jax
 import numpy as np
 
 from hw1_jax.errors import UserError
-from hw1_jax.runs.files import damaged, write_bytes
+from hw1_jax.runs.files import cannot_write, damaged, write_bytes
 
 FILE = "weights.npz"
 SHAPE = "input_shape"  # an entry beside a training's parameters: one example's shape
@@ -39,9 +42,7 @@ def write_weights(path: Path, trainings: Mapping[str, Training]) -> None:
       name = jax.tree_util.keystr(place, simple=True, separator="/")
       arrays[f"{training}/{name}"] = np.asarray(leaf)
     arrays[f"{training}/{SHAPE}"] = np.array(input_shape, np.int64)
-  buffer = io.BytesIO()
-  np.savez(buffer, allow_pickle=False, **arrays)
-  write_bytes(path, buffer.getvalue())
+  write_bytes(path, pack_npz(arrays))
 
 
 def read_weights(path: Path) -> dict[str, tuple[dict[str, np.ndarray], tuple[int, ...]]]:
@@ -87,7 +88,7 @@ def to_torch(params: Mapping[str, np.ndarray], input_shape: Sequence[int]) -> di
   expected = {f"{layer}/{leaf}" for layer in layers for leaf in ("kernel", "bias")}
   if set(params) != expected or not all(re.fullmatch(r"(conv|dense)_\d+", n) for n in layers):
     raise UserError("weights", ", ".join(list(params)[:6]), "those of this project's MLPs and CNNs",
-                    "a network of your own is exported by your own rule")  # fmt: skip
+                    "format=jax keeps names and shapes of any network")  # fmt: skip
   found: dict[str, np.ndarray] = {}
   channels = 0  # of the convolution before
   for layer in layers:
@@ -111,17 +112,59 @@ def to_torch(params: Mapping[str, np.ndarray], input_shape: Sequence[int]) -> di
   return found
 
 
-def export(folder: Path) -> list[Path]:
-  """Writes every run of every training of a run folder in PyTorch's form; returns the files."""
+SAFETENSORS_TYPES = {"float32": "F32", "float64": "F64"}
+
+
+def pack_safetensors(arrays: Mapping[str, np.ndarray]) -> bytes:
+  """Returns a safetensors file: the header's length, the header as JSON, the arrays' bytes.
+
+  The order of the names, which readers need not keep, stands in the metadata as "order".
+  """
+  header: dict[str, Any] = {"__metadata__": {"format": "pt", "order": ",".join(arrays)}}
+  parts, end = [], 0
+  for name, array in arrays.items():
+    parts.append(array.astype(array.dtype.newbyteorder("<")).tobytes())
+    offsets, end = [end, end + len(parts[-1])], end + len(parts[-1])
+    kind = SAFETENSORS_TYPES[array.dtype.name]
+    header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": offsets}
+  text = json.dumps(header).encode()
+  text += b" " * (-len(text) % 8)  # the data begins at a multiple of 8
+  return struct.pack("<Q", len(text)) + text + b"".join(parts)
+
+
+def pack_npz(arrays: Mapping[str, np.ndarray]) -> bytes:
+  """Returns an .npz file."""
+  buffer = io.BytesIO()
+  np.savez(buffer, allow_pickle=False, **arrays)
+  return buffer.getvalue()
+
+
+# What each writes: as PyTorch's state dicts, or with the names and shapes of the training.
+FORMATS = {
+  "npz": ("torch", "npz", pack_npz),
+  "safetensors": ("torch", "safetensors", pack_safetensors),
+  "jax": ("jax", "safetensors", pack_safetensors),
+}
+
+
+def export(folder: Path, format: str = "npz") -> list[Path]:
+  """Writes every run of every training of a run folder in one of FORMATS; returns the files.
+
+  They are torch/TRAINING.run1.npz, ..., in the run folder; of the format "jax", which any network
+  has, jax/TRAINING.run1.safetensors, ....
+  """
+  layout, suffix, pack = FORMATS[format]
   written = []
   for training, (arrays, input_shape) in read_weights(folder / FILE).items():
     for m in range(len(next(iter(arrays.values())))):
-      one = to_torch({name: array[m] for name, array in arrays.items()}, input_shape)
-      buffer = io.BytesIO()
-      np.savez(buffer, allow_pickle=False, **one)
-      path = folder / "torch" / f"{file_name(training)}.run{m + 1}.npz"
-      path.parent.mkdir(exist_ok=True)
-      write_bytes(path, buffer.getvalue())
+      one = {name: array[m] for name, array in arrays.items()}
+      one = to_torch(one, input_shape) if layout == "torch" else one
+      path = folder / layout / f"{file_name(training)}.run{m + 1}.{suffix}"
+      try:
+        path.parent.mkdir(exist_ok=True)
+      except OSError as error:
+        raise cannot_write(path.parent, error) from None
+      write_bytes(path, pack(one))
       written.append(path)
   return written
 

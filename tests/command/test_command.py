@@ -147,6 +147,11 @@ def test_a_run_folder_is_not_taken_for_a_folder_of_runs(tmp_path):
     (["list"], "1.3.4  sensitivity"),
     (["completion", "words", "run", "grad"], "gradient_norm"),
     (["completion", "words", "run", "gradient_norm", "--"], "--num_epochs="),
+    (["completion", "words", "run", "gradient_norm", "--profile="], "--profile=tiny"),
+    (["completion", "words", "run", "gradient_norm", "--activation="], "--activation=tanh"),
+    (["completion", "words", "export", "--"], "--format=safetensors"),
+    (["completion", "words", ""], "verify"),
+    (["completion", "zsh"], "compdef _hw1 hw1"),
   ],
 )
 def test_help_is_given_wherever_it_is_asked_for(arguments, text, capsys):
@@ -166,7 +171,16 @@ def test_help_is_given_wherever_it_is_asked_for(arguments, text, capsys):
     (["run", "gradient_norm", "--profile", "tniy"], "no profile 'tniy'; did you mean tiny?"),
     (["run", "sensitivity", "--profile=short_report"], "sensitivity is not in profile short_"),
     (["list", "x"], "list takes no arguments; got 'x'"),
-    (["completion"], "completion: expected bash"),
+    (["completion"], "completion: expected bash or zsh"),
+    (["gradient_norm"], "it is an experiment: hw1 run gradient_norm"),
+    (["quick"], "no command 'quick', it is a profile: hw1 run-all quick"),
+    (["verfy", "x"], "no command 'verfy'; did you mean verify?"),
+    (["verify"], "verify: expected one folder of runs, or one run folder"),
+    (["verify", "no/such"], "verify: no/such holds no run; name a folder such as results/quick"),
+    (["export"], "export: expected a run folder"),
+    (["export", "x", "--format=np"], "--format: no format 'np'; did you mean npz?"),
+    (["export", "x", "--fromat=npz"], "export: no flag --fromat; did you mean --format?"),
+    (["export", "no/such"], "no/such/weights.npz is missing; run the experiment first"),
   ],
 )
 def test_a_wrong_command_is_one_line_and_exit_2(arguments, message, capsys):
@@ -174,6 +188,46 @@ def test_a_wrong_command_is_one_line_and_exit_2(arguments, message, capsys):
   out, err = capsys.readouterr()
   assert (out, len(err.splitlines())) == ("", 1)
   assert message in err
+
+
+BASH_PROBE = """
+eval "$(hw1 completion bash)"
+for line in "ver" "run grad" "run gradient_norm --profile=ti" "export --format=s"; do
+  line="hw1 $line"
+  COMP_LINE=$line COMP_POINT=${#line} COMPREPLY=()
+  _hw1 2>/dev/null
+  echo "${COMPREPLY[*]}"
+done
+"""
+ZSH_PROBE = """
+compdef() { :; }
+eval "$(hw1 completion zsh)"
+compadd() { print -- "${@[3,-1]}" | tr -d '\n'; }
+words=(hw1 run gradient_norm --profile=ti) CURRENT=4
+_hw1
+"""
+
+
+@pytest.fixture
+def hw1_on_path(tmp_path, monkeypatch):
+  """The console script, as an installation has it."""
+  (tmp_path / "bin").mkdir()
+  script = tmp_path / "bin" / "hw1"
+  script.write_text(f'#!/bin/sh\nexec {sys.executable} -m hw1_jax.command "$@"\n')
+  script.chmod(0o755)
+  monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
+def test_bash_completes(hw1_on_path):
+  done = subprocess.run(["bash", "-c", BASH_PROBE], capture_output=True, text=True, cwd=ROOT)
+  assert done.stdout.splitlines() == ["verify", "gradient_norm", "tiny", "safetensors"]
+
+
+@pytest.mark.skipif(not shutil.which("zsh"), reason="needs zsh")
+def test_zsh_completes(hw1_on_path):
+  done = subprocess.run(["zsh", "-fc", ZSH_PROBE], capture_output=True, text=True, cwd=ROOT)
+  assert "--profile=tiny" in done.stdout.split(), done.stderr
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from test_report import PUBLISHED, make_files, write_run
 
 from experiments import simulate_function
+from hw1_jax.command.main import main as hw1
 from hw1_jax.report import compare, markdown, verify
 from hw1_jax.report.main import main
 from hw1_jax.runs.main import main as run
@@ -126,3 +127,11 @@ def test_markdown_answers_first_with_its_figures_beside_it(tmp_path, capsys):
 
 def test_markup_in_a_cell_stays_text():
   assert markdown.cell("a|b\n*c* <b> d_e") == r"a\|b \*c\* &lt;b> d\_e"
+
+
+def test_hw1_verifies_a_folder_of_runs_and_a_single_run(handed_in, capsys):
+  assert hw1(["verify", str(handed_in)]) == 0
+  whole = capsys.readouterr().out
+  assert hw1(["verify", str(handed_in / "simulate_function")]) == 0
+  assert capsys.readouterr().out == whole
+  assert "simulate_function: agrees: result.npz: SHA-256 as in provenance.json" in whole

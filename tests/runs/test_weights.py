@@ -1,6 +1,10 @@
 """The weights that a run keeps: names, shapes, and the same outputs in PyTorch."""
 
+import contextlib
+import json
+import pathlib
 import re
+import struct
 import subprocess
 import sys
 
@@ -10,6 +14,7 @@ import pytest
 from tiny import experiment, tiny_flags
 
 from hw1_jax import models
+from hw1_jax.command.main import main as hw1
 from hw1_jax.errors import UserError
 from hw1_jax.runs import weights
 from hw1_jax.runs.main import main
@@ -72,14 +77,75 @@ def in_torch(spec, state, shape):
   return network
 
 
+def in_numpy(state, x):
+  """Returns the logits of a state dict at images x [N, C, H, W], by PyTorch's definitions."""
+  layers = [name.removesuffix(".weight") for name in state if name.endswith("weight")]
+  for layer in layers:
+    weight, bias = (state[f"{layer}.{leaf}"].astype(np.float64) for leaf in ("weight", "bias"))
+    if weight.ndim == 4:
+      size = weight.shape[2]
+      windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(2, 3))
+      x = np.einsum("nchwij,ocij->nohw", windows, weight) + bias[:, None, None]
+      x = np.maximum(x, 0)
+      n, c, h, w = x.shape
+      x = x[:, :, : h // 2 * 2, : w // 2 * 2].reshape(n, c, h // 2, 2, w // 2, 2).max(axis=(3, 5))
+    else:
+      x = x.reshape(len(x), -1) @ weight.T + bias
+      x = np.maximum(x, 0) if layer != layers[-1] else x
+  return x
+
+
+def safetensors(path):
+  """Returns the arrays of a safetensors file, in the order of its header."""
+  raw = path.read_bytes()
+  (size,) = struct.unpack("<Q", raw[:8])
+  header, data = json.loads(raw[8 : 8 + size]), raw[8 + size :]
+  order = header.pop("__metadata__")["order"].split(",")
+  assert size % 8 == 0
+  return {
+    n: np.frombuffer(data[slice(*header[n]["data_offsets"])], "<f4").reshape(header[n]["shape"])
+    for n in order
+  }
+
+
+@pytest.mark.parametrize(("spec", "shape"), [("6", (4, 5, 3)), ("3k2p-4k2p/6", (12, 12, 2))])
+def test_numpy_computes_the_same_logits_from_an_exported_file(spec, shape, tmp_path, capsys):
+  model = (models.make_cnn if "/" in spec else models.make_mlp)(spec, 3, shape)
+  folder, params = kept(tmp_path, model, shape)
+  assert hw1(["export", str(folder), "--format=safetensors"]) == 0
+  forward = jax.jit(lambda params, x: models.apply(model, params, x))
+  paths = [pathlib.Path(line) for line in capsys.readouterr().out.splitlines()]
+  x = np.random.default_rng(0).random((4, *shape), np.float32)
+  for m, path in enumerate(paths):
+    theirs = in_numpy(safetensors(path), x.transpose(0, 3, 1, 2))
+    ours = forward(jax.tree.map(lambda leaf, m=m: leaf[m], params), x)
+    np.testing.assert_allclose(theirs, ours, rtol=1e-4, atol=1e-5)  # float32
+  assert len(paths) == 2
+
+
+def test_any_network_is_exported_with_its_own_names(tmp_path, capsys):
+  weights.write_weights(tmp_path / "weights.npz", {"fit": ({"w": np.ones((1, 2, 3))}, (2,))})
+  assert hw1(["export", str(tmp_path)]) == 2
+  assert "--format=jax keeps names and shapes of any network" in capsys.readouterr().err
+  assert hw1(["export", str(tmp_path), "--format=jax"]) == 0
+  (line,) = capsys.readouterr().out.splitlines()
+  raw = pathlib.Path(line).read_bytes()
+  header = json.loads(raw[8 : 8 + struct.unpack("<Q", raw[:8])[0]])
+  assert header["w"] == {"dtype": "F64", "shape": [2, 3], "data_offsets": [0, 48]}
+
+
 @pytest.mark.parametrize(
   ("spec", "shape"),
   [("6-4", (5, 5, 1)), ("6", (4, 5, 3)), ("3k2p-4k2p/6", (12, 12, 2)), ("3k3p/", (8, 8, 1))],
 )
 def test_pytorch_computes_the_same_outputs(spec, shape, tmp_path):
   torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+  load_file = None
+  with contextlib.suppress(ImportError):
+    from safetensors.torch import load_file
   model = (models.make_cnn if "/" in spec else models.make_mlp)(spec, 3, shape)
   folder, params = kept(tmp_path, model, shape)
+  weights.export(folder, "safetensors")
   done = subprocess.run([sys.executable, "-m", "hw1_jax.runs.weights", str(folder)], check=True,
                         capture_output=True, text=True)  # fmt: skip
   assert len(done.stdout.splitlines()) == 2
@@ -88,6 +154,12 @@ def test_pytorch_computes_the_same_outputs(spec, shape, tmp_path):
     with np.load(folder / "torch" / f"{weights.file_name('a/net')}.run{m + 1}.npz") as file:
       network = in_torch(spec, dict(file), shape)
     with torch.no_grad():
+      if load_file:
+        tensors = load_file(
+          folder / "torch" / f"{weights.file_name('a/net')}.run{m + 1}.safetensors"
+        )
+        names = sorted(tensors, key=list(file.files).index)
+        network.load_state_dict(dict(zip(network.state_dict(), [tensors[name] for name in names])))
       theirs = network(torch.from_numpy(x.transpose(0, 3, 1, 2).copy())).numpy()
     ours = models.apply(model, jax.tree.map(lambda leaf, m=m: leaf[m], params), x)
     np.testing.assert_allclose(theirs, ours, rtol=1e-4, atol=1e-5)  # float32, other order of sums
