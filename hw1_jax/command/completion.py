@@ -33,12 +33,13 @@ _hw1() {
 compdef _hw1 hw1
 """
 SHELLS = {"bash": BASH, "zsh": ZSH}
+FORMATS = {"export": ("npz", "safetensors", "jax"), "report": ("html", "markdown", "pdf")}
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], commands: Sequence[str]) -> int:
   """`completion bash` prints its script; `completion words ...` what may stand last, by line."""
   if arguments and arguments[0] == "words":
-    print("\n".join(candidates(arguments[1:])))
+    print("\n".join(candidates(arguments[1:], commands)))
   elif len(arguments) == 1 and arguments[0] in SHELLS:
     print(SHELLS[arguments[0]], end="")
   else:
@@ -47,13 +48,11 @@ def main(arguments: Sequence[str]) -> int:
   return 0
 
 
-def candidates(words: Sequence[str]) -> list[str]:
+def candidates(words: Sequence[str], commands: Sequence[str]) -> list[str]:
   """Returns what the last of the words after `hw1` may become; none: the name of a file."""
-  from hw1_jax.command.main import COMMANDS, FORMATS
-
   *before, last = words or [""]
   if not before:
-    return list(COMMANDS)
+    return list(commands)
   command, *rest = before
   if command == "completion":
     return list(SHELLS)

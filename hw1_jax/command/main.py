@@ -126,7 +126,7 @@ def complete(arguments: Sequence[str]) -> int:
   """Prints what the shell needs to complete our commands."""
   from hw1_jax.command import completion
 
-  return completion.main(arguments)
+  return completion.main(arguments, list(COMMANDS))
 
 
 COMMANDS = {
@@ -138,9 +138,6 @@ COMMANDS = {
   "export": export,
   "completion": complete,
 }
-
-
-FORMATS = {"export": ("npz", "safetensors", "jax"), "report": ("html", "markdown", "pdf")}
 
 
 def dispatch(command: str, arguments: Sequence[str]) -> int:
