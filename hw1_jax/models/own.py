@@ -19,7 +19,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from flax import nnx
 
 from hw1_jax import own, pytrees
 from hw1_jax.errors import UserError
@@ -78,7 +77,7 @@ def make_own(name: str, num_outputs: int, input_shape: tuple[int, ...]) -> OwnMo
   x = jnp.zeros((2, *input_shape), jnp.float32)
   needs = own.parameters(factory)
   if "rngs" in needs:
-    functions = _from_nnx(name, lambda key: own.call(factory, rngs=nnx.Rngs(key), **sizes))
+    functions = _from_nnx(name, lambda rngs: own.call(factory, rngs=rngs, **sizes))
   elif "key" in needs:
     functions = _from_callable(lambda key: own.call(factory, key=key, **sizes))
   else:
@@ -138,8 +137,10 @@ def _modes(options: Sequence[str], train: bool) -> dict[str, bool]:
   return {name: value for name, value in modes.items() if name in options}
 
 
-def _from_nnx(name: str, make: Callable[[jax.Array], nnx.Module]) -> Functions:
-  example = make(jax.random.key(0))
+def _from_nnx(name: str, make: Callable[[Any], Any]) -> Functions:
+  from flax import nnx  # a second of every start that has no such network
+
+  example = make(nnx.Rngs(jax.random.key(0)))
   if jax.tree.leaves(nnx.state(example, nnx.BatchStat)):
     raise _stateful(name)
   example.eval()
@@ -156,7 +157,7 @@ def _from_nnx(name: str, make: Callable[[jax.Array], nnx.Module]) -> Functions:
       nnx.reseed(model, default=key, dropout=key)
     return model(x)
 
-  return Functions(lambda key: _named(nnx.state(make(key), nnx.Param), names), apply)
+  return Functions(lambda key: _named(nnx.state(make(nnx.Rngs(key)), nnx.Param), names), apply)
 
 
 def _from_callable(make: Callable[[jax.Array], Any]) -> Functions:

@@ -21,7 +21,7 @@ def keep_programs(folder: Path | None) -> None:
   used for longest is deleted where the folder has grown over MOST_BYTES.
   """
   if folder is None:
-    if jax.config.jax_compilation_cache_dir is not None or sys.prefix == sys.base_prefix:
+    if jax.config.values["jax_compilation_cache_dir"] is not None or sys.prefix == sys.base_prefix:
       return
     folder = Path(sys.prefix) / "jax_cache"
     with contextlib.suppress(OSError):
