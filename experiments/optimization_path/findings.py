@@ -7,7 +7,7 @@ import numpy as np
 from hw1_jax.report import reported
 from hw1_jax.summary import Number, Summary, spread
 
-from .run import Config, Result
+from .run import HISTORY, Config, Result
 
 
 def told(config: Config) -> dict[int, tuple[float, int]]:
@@ -131,7 +131,7 @@ def summarize(config: Config, result: Result) -> Summary:
   )
   curves = [
     {"epoch": e + 1, "run": m + 1, **{
-      name: float(getattr(result, name)[m, e]) for name in Result._fields[-4:]
+      name: float(getattr(result, name)[m, e]) for name in HISTORY
     }}
     for m in range(num_runs) for e in range(config.num_epochs)
   ]  # fmt: skip

@@ -1,7 +1,6 @@
 """Settings, result, and the computation."""
 
 import dataclasses
-import itertools
 from typing import NamedTuple
 
 import jax
@@ -12,6 +11,7 @@ from hw1_jax.loops import Monitor
 from hw1_jax.runs.settings import setting
 
 from .. import settings as shared
+from . import plane
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,6 +67,11 @@ class Result(NamedTuple):
   train_accuracy: np.ndarray  # [M, E] in [0, 1], running mean over the epoch
   test_loss: np.ndarray  # [M, E] nats, after the epoch
   test_accuracy: np.ndarray  # [M, E] in [0, 1]
+  starts: dict[str, np.ndarray] = {}  # [M, 2] float64, the initial weights in that plane  # noqa: RUF012
+  aligned: dict[str, np.ndarray] = {}  # see `plane.Aligned`: units in one order  # noqa: RUF012
+
+
+HISTORY = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
 
 def snapshot_times(config: Config, num_examples: int) -> tuple[np.ndarray, np.ndarray]:
@@ -80,11 +85,6 @@ def snapshot_times(config: Config, num_examples: int) -> tuple[np.ndarray, np.nd
     epochs = epochs[epochs % (config.snapshot_epochs or 1) == 0]
   steps = (epochs[:, None] - 1) * num_steps + within
   return np.repeat(epochs, len(within)), steps.ravel()
-
-
-def distances(points: np.ndarray) -> np.ndarray:
-  """Returns the 2-norms [M, M] between rows of [M, P]."""
-  return np.stack([np.linalg.norm(points - row, axis=1, ord=2) for row in points])
 
 
 def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
@@ -118,15 +118,12 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     (min(NUM_WEIGHTS, num_parameters),), replace=False
   )  # fmt: skip
   index = np.sort(np.asarray(choice))
-  norms = [
-    np.linalg.norm(
-      np.concatenate([start[:, None, a:b], snapshots[:, :, a:b]], axis=1, dtype=np.float64), axis=2
-    )
-    for a, b in itertools.pairwise(borders)
-  ]
   flat = snapshots.reshape(-1, num_parameters)
   last = flat[:, borders[-2] + images.num_classes :]  # a layer's biases come first
-  whole, layer1, top = (analysis.pca(part) for part in (flat, flat[:, : borders[1]], last))
+  cuts = {"model": slice(0, None), "layer1": slice(0, borders[1]),
+          "last": slice(borders[-2] + images.num_classes, None)}  # fmt: skip
+  planes = {name: analysis.pca(flat[:, cut]) for name, cut in cuts.items()}
+  whole, layer1, top = planes.values()
   shown = np.concatenate([last[:, :10], last[:, -10:-6]], axis=1, dtype=np.float32)
   shape = (num_runs, len(steps), 2)
   return Result(
@@ -139,11 +136,12 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     top.coordinates.reshape(shape),
     top.explained,
     shown.reshape(num_runs, len(steps), -1),
-    distances(start),
-    distances(end),
+    plane.distances(start),
+    plane.distances(end),
     np.linalg.norm(end - start, axis=1),
     index,
     np.concatenate([start[:, None, index], snapshots[:, :, index]], axis=1, dtype=np.float32),
-    np.stack(norms, axis=2),
-    **{name: trained.history[name] for name in Result._fields[-4:]},
+    plane.layer_norms(start, snapshots, borders),
+    **{name: trained.history[name] for name in HISTORY},
+    **plane.starts_and_order(trained.params, start, snapshots, cuts, planes),
   )
