@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
@@ -77,7 +78,7 @@ def in_one_order(params: Any, start: np.ndarray, snapshots: np.ndarray) -> Align
 def _places(tree: Any) -> Any:
   """Returns the tree of each entry's place in the ravelled vector, int32."""
   vector, unravel = ravel_pytree(jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.int32), tree))
-  return unravel(np.arange(len(vector), dtype=np.int32))
+  return unravel(jnp.arange(len(vector), dtype=jnp.int32))
 
 
 def starts_and_order(
@@ -86,8 +87,8 @@ def starts_and_order(
   snapshots: np.ndarray,
   cuts: Mapping[str, slice],
   planes: Mapping[str, analysis.Projection],
-) -> dict[str, dict[str, np.ndarray]]:
-  """Returns a result's entries `starts` and `aligned`.
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+  """Returns a result's entries (`starts`, `aligned`).
 
   Args:
     params, start, snapshots: as for `in_one_order`.
@@ -100,7 +101,7 @@ def starts_and_order(
     for name, cut in cuts.items()
   }
   aligned = in_one_order(params, start, snapshots)._asdict()
-  return {"starts": {**starts, "aligned": aligned.pop("start")}, "aligned": aligned}
+  return {**starts, "aligned": aligned.pop("start")}, aligned
 
 
 def distances(points: np.ndarray) -> np.ndarray:

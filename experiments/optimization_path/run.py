@@ -124,6 +124,7 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
           "last": slice(borders[-2] + images.num_classes, None)}  # fmt: skip
   planes = {name: analysis.pca(flat[:, cut]) for name, cut in cuts.items()}
   whole, layer1, top = planes.values()
+  starts, aligned = plane.starts_and_order(trained.params, start, snapshots, cuts, planes)
   shown = np.concatenate([last[:, :10], last[:, -10:-6]], axis=1, dtype=np.float32)
   shape = (num_runs, len(steps), 2)
   return Result(
@@ -142,6 +143,7 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     index,
     np.concatenate([start[:, None, index], snapshots[:, :, index]], axis=1, dtype=np.float32),
     plane.layer_norms(start, snapshots, borders),
-    **{name: trained.history[name] for name in HISTORY},
-    **plane.starts_and_order(trained.params, start, snapshots, cuts, planes),
+    *(trained.history[name] for name in HISTORY),  # type: ignore[arg-type]
+    starts=starts,
+    aligned=aligned,
   )
