@@ -87,8 +87,8 @@ def starts_and_order(
   snapshots: np.ndarray,
   cuts: Mapping[str, slice],
   planes: Mapping[str, analysis.Projection],
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-  """Returns a result's entries (`starts`, `aligned`).
+) -> dict[str, dict[str, np.ndarray]]:
+  """Returns a result's entries `starts` and `aligned`.
 
   Args:
     params, start, snapshots: as for `in_one_order`.
@@ -101,7 +101,7 @@ def starts_and_order(
     for name, cut in cuts.items()
   }
   aligned = in_one_order(params, start, snapshots)._asdict()
-  return {**starts, "aligned": aligned.pop("start")}, aligned
+  return {"starts": {**starts, "aligned": aligned.pop("start")}, "aligned": aligned}
 
 
 def distances(points: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Settings, result, and the computation."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -124,7 +124,8 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
           "last": slice(borders[-2] + images.num_classes, None)}  # fmt: skip
   planes = {name: analysis.pca(flat[:, cut]) for name, cut in cuts.items()}
   whole, layer1, top = planes.values()
-  starts, aligned = plane.starts_and_order(trained.params, start, snapshots, cuts, planes)
+  told: dict[str, Any] = {name: trained.history[name] for name in HISTORY}
+  told |= plane.starts_and_order(trained.params, start, snapshots, cuts, planes)
   shown = np.concatenate([last[:, :10], last[:, -10:-6]], axis=1, dtype=np.float32)
   shape = (num_runs, len(steps), 2)
   return Result(
@@ -143,7 +144,5 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     index,
     np.concatenate([start[:, None, index], snapshots[:, :, index]], axis=1, dtype=np.float32),
     plane.layer_norms(start, snapshots, borders),
-    *(trained.history[name] for name in HISTORY),  # type: ignore[arg-type]
-    starts=starts,
-    aligned=aligned,
+    **told,
   )
