@@ -3,16 +3,18 @@
 python scripts/document.py
 """
 
-import ast
 import importlib
 import pathlib
 import sys
-from collections.abc import Iterator
+import typing
+
+import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from hw1_jax.report.assignment import topics  # noqa: E402 found by the line above
+from hw1_jax.runs.axes import describe  # noqa: E402
 
 HEAD = """# The arrays of result.npz
 
@@ -31,35 +33,17 @@ the vector, and returns the way back.
 """
 
 
-def arrays(experiment: str) -> Iterator[tuple[str, str]]:
-  """Yields (array, comment beside it) of an experiment's Result, in its order."""
-  source = (ROOT / "experiments" / experiment / "run.py").read_text()
-  lines = source.splitlines()
-  (result,) = [
-    node
-    for node in ast.parse(source).body
-    if isinstance(node, ast.ClassDef) and node.name == "Result"
-  ]
-  for field in result.body:
-    if not isinstance(field, ast.AnnAssign):
-      continue
-    name, annotation = ast.unparse(field.target), ast.unparse(field.annotation)
-    rest = lines[(field.end_lineno or 0) - 1][field.end_col_offset :]
-    comment = rest.strip().removeprefix("#").partition("# noqa")[0].strip()
-    yield (f"{name}/..." if annotation.startswith("dict") else name), comment
-
-
 def table() -> str:
   """Returns the document: one section an experiment, one row an array."""
   parts = [HEAD]
   for topic in topics():
-    fields = importlib.import_module(f"experiments.{topic.experiment}").EXPERIMENT.result._fields
-    rows = list(arrays(topic.experiment))
-    assert [name.removesuffix("/...") for name, _ in rows] == list(fields)
+    result = importlib.import_module(f"experiments.{topic.experiment}").EXPERIMENT.result
+    annotations = typing.get_type_hints(result)
     parts.append(f"## {topic.number} `{topic.experiment}`\n")
     parts.append("| array | shape, type, unit |\n| --- | --- |")
-    for name, comment in rows:
-      text = comment.replace("|", "\\|")
+    for field, described in describe(result).items():
+      name = f"{field}/..." if annotations[field] is not np.ndarray else field
+      text = described.text.replace("|", "\\|")
       parts.append(f"| `{name}` | {text} |")
     parts.append("")
   return "\n".join(parts)

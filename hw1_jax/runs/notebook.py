@@ -5,7 +5,8 @@ from experiments.gradient_norm.run import Config
 from hw1_jax.runs import notebook
 
 result = notebook.run_config(EXPERIMENT, Config(num_runs=2), workdir="results/mine")
-result = notebook.load("results/mine")
+result = notebook.load("results/mine")             # result.loss: [M, E]
+notebook.load_dataset("results/mine").loss.mean("M")   # xarray, if installed: axes by name
 """
 
 import contextlib
@@ -20,7 +21,7 @@ from typing import Any
 import jax
 
 from hw1_jax.errors import UserError
-from hw1_jax.runs import main
+from hw1_jax.runs import axes, main
 from hw1_jax.runs.experiment import Experiment
 from hw1_jax.runs.files import read_result
 from hw1_jax.runs.folder import RunFolder
@@ -77,6 +78,14 @@ def load(folder: str | Path, experiment: Experiment | None = None) -> Any:
     experiment = _find(str(run.provenance().get("experiment")), path)
   run.verify(("config.json", "result.npz"))
   return read_result(path / "result.npz", experiment.result)
+
+
+def load_dataset(folder: str | Path, experiment: Experiment | None = None) -> Any:
+  """Returns the result in a run folder as an xarray.Dataset with named axes: `axes.to_dataset`.
+
+  Arguments and errors of `load`; UserError also where xarray is not installed.
+  """
+  return axes.to_dataset(load(folder, experiment))
 
 
 def load_config(folder: str | Path, experiment: Experiment | None = None) -> Any:

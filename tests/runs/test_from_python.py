@@ -6,14 +6,15 @@ import json
 import struct
 import sys
 import threading
+from typing import NamedTuple
 
 import jax
 import numpy as np
 import pytest
-from tiny import experiment, tiny_config, tiny_flags
+from tiny import NAMES, experiment, tiny_config, tiny_flags
 
 from hw1_jax.errors import UserError
-from hw1_jax.runs import notebook, progress
+from hw1_jax.runs import axes, notebook, progress
 from hw1_jax.runs.main import main
 from hw1_jax.runs.terminal import CalmStream
 
@@ -71,6 +72,47 @@ def test_a_config_gives_a_result_which_its_folder_gives_again(tmp_path, monkeypa
       assert events[tag, epoch] == pytest.approx(loss, rel=1e-6)  # float32
       losses += 1
   assert losses >= 2
+
+
+class Result(NamedTuple):
+  """M runs, E epochs."""
+
+  loss: np.ndarray  # [M, E] in nats
+  ends: np.ndarray  # [M, 2] both
+  curve: dict[str, np.ndarray]  # 'PAIR': [E] of each pair
+  total: np.ndarray  # [] of all
+
+
+RESULT = Result(np.ones((2, 3)), np.ones((2, 2)), {"a": np.arange(3), "b": np.arange(4)},
+                np.float64(1))  # fmt: skip
+
+
+def test_the_class_of_a_result_names_its_axes():
+  described = axes.describe(Result)
+  assert {name: each.axes for name, each in described.items()} == {
+    "loss": ("M", "E"), "ends": ("M", "2"), "curve": ("E",), "total": (),
+  }  # fmt: skip
+  assert described["ends"].text == "[M, 2] both"
+  for name in NAMES:
+    fields = axes.describe(experiment(name).result)
+    assert list(fields) == list(experiment(name).result._fields)
+    assert all(each.text for each in fields.values()), name
+
+
+def test_a_result_is_a_dataset_with_named_axes(monkeypatch):
+  with monkeypatch.context() as without:
+    without.setitem(sys.modules, "xarray", None)
+    with pytest.raises(UserError, match="xarray is not installed; pip install xarray"):
+      axes.to_dataset(RESULT)
+  pytest.importorskip("xarray", reason="xarray is not installed")
+  found = axes.to_dataset(RESULT)
+  assert found["loss"].dims == ("M", "E")
+  assert found["ends"].dims == ("M", "ends_1")
+  assert found["total"].dims == ()
+  assert found["curve/a"].dims == ("E",)
+  assert found["curve/b"].dims == ("curve/b_0",)  # of another size
+  np.testing.assert_array_equal(found["curve/b"], np.arange(4))
+  assert found.attrs["axes"].startswith("M runs")
 
 
 def test_a_folder_without_a_run_is_one_line(tmp_path):
