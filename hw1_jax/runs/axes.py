@@ -53,7 +53,8 @@ def to_dataset(result: Any) -> Any:
     import xarray  # only this function needs it
   except ImportError:
     raise UserError("xarray is not installed", remedy="pip install xarray") from None
-  described, arrays = describe(type(result)), {}
+  described = describe(type(result))
+  arrays: dict[str, tuple[np.ndarray, tuple[str, ...], str]] = {}
   for field, value in result._asdict().items():
     entries = {field: value}
     if isinstance(value, dict):

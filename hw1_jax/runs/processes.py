@@ -19,6 +19,7 @@ from jax.experimental import multihost_utils
 from hw1_jax.errors import UserError, show
 from hw1_jax.runs.meeting import ProcessLost, meet
 from hw1_jax.runs.options import Options
+from hw1_jax.runs.terminal import keep_stdout
 
 T = TypeVar("T")
 HEARTBEAT_SECONDS = 30  # a process not heard of for so long is taken for dead; our choice
@@ -34,6 +35,7 @@ def initialize(options: Options) -> None:
     UserError: the options do not make sense, or are missing where JAX cannot find them.
     ProcessLost: the others did not come within CONNECT_SECONDS.
   """
+  keep_stdout()
   address, count, index = (
     options.coordinator_address, options.num_processes, options.process_id
   )  # fmt: skip

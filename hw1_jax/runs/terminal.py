@@ -20,6 +20,23 @@ def secure_streams() -> None:
   sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
 
 
+def keep_stdout() -> None:
+  """Sends what libraries in C++ print to stdout nowhere; Python's own prints still come through.
+
+  gloo, which moves arrays between processes on CPU, prints a line for each group of processes, on
+  every process. For `main`'s processes, whose stdout is file 1; elsewhere nothing is done.
+  """
+  try:
+    if sys.stdout.fileno() != 1:
+      return
+    sys.stdout.flush()
+    own = os.fdopen(os.dup(1), "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+  except (OSError, ValueError):  # no such file, as under a notebook
+    return
+  sys.stdout = own
+
+
 def announce(text: str) -> None:
   """Prints a line on stdout. Where that fails the run is none the worse: stderr says so."""
   try:

@@ -92,6 +92,7 @@ def check_two_by_two(name, tmp_path):
   alone = finish(start(name, tmp_path / "one", 1, 1))
   assert alone[0][0] == 0, alone
   assert_same_run(tmp_path / "two", tmp_path / "one")
+  assert "Gloo" not in both[0][1] + both[1][1]
   assert both[0][1].count("results in") == 1  # process 0 speaks,
   assert "results in" not in both[1][1]  # the other does not
   provenance = read_json(tmp_path / "two" / "provenance.json")
