@@ -1,5 +1,6 @@
 """The wheel: one name at the top of site-packages, usable from any folder."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -68,6 +69,10 @@ def test_it_is_used_from_another_folder(installed, tmp_path):
   python = (sys.executable, "-m")
   run(installed, tmp_path, *python, "hw1_jax.experiments.gradient_norm", f"--flagfile={flagfile}")
   assert (tmp_path / "results/tiny/gradient_norm/result.npz").is_file()
+  folder = tmp_path / "results/tiny/gradient_norm"
+  assert (folder / "run.flags").read_text().startswith("# python -m hw1_jax.experiments.gradient_n")
+  command = json.loads((folder / "provenance.json").read_text())["command"]
+  assert command == f"python -m hw1_jax.experiments.gradient_norm --flagfile={flagfile}"
   hw1 = str(installed / "site/bin/hw1")
   assert "1.2.2  gradient_norm" in run(installed, tmp_path, hw1, "list")
   assert "hw1_jax 0.1.0" in run(installed, tmp_path, hw1, "--version")
@@ -79,3 +84,6 @@ def test_it_is_used_from_another_folder(installed, tmp_path):
   (tmp_path / page).unlink()
   assert run(installed, tmp_path, hw1, "report", "results/tiny").splitlines() == [page]
   assert 'id="gradient_norm"' in (tmp_path / page).read_text()
+  assert "agrees: numbers of summary.json" in run(installed, tmp_path, hw1, "verify", str(folder))
+  (exported,) = run(installed, tmp_path, hw1, "export", str(folder)).splitlines()[:1]
+  assert (tmp_path / exported).is_file()

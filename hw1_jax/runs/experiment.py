@@ -31,6 +31,11 @@ class Experiment:
       raise ValueError(f"name: got {self.name!r}, expected {package!r}, as the folder is called")
 
   @property
+  def package(self) -> str:
+    """The name that `python -m` runs here: hw1_jax.experiments.NAME where it is installed so."""
+    return self.run.__module__.rpartition(".")[0] or f"experiments.{self.name}"
+
+  @property
   def uses_images(self) -> bool:
     """Whether the experiment works on an image set, which is loaded for it."""
     return issubclass(self.config, ImageSettings)

@@ -50,6 +50,13 @@ def parse(experiment: Experiment, argv: Sequence[str]) -> tuple[Any, Options]:
   return config, options
 
 
+def given(experiment: Experiment, argv: Sequence[str]) -> list[str]:
+  """Returns the names of the flags that a command line sets, itself or by its flagfiles."""
+  values = define_flags(experiment)
+  _read(experiment, values, argv)
+  return [field.name for field in _fields(experiment) if values[field.name].present]
+
+
 def names(experiment: Experiment) -> list[str]:
   """Returns the names of an experiment's flags."""
   also = ["model"] if own_network_field(experiment) else []
@@ -75,7 +82,7 @@ def as_flags(text: str, names: Collection[str]) -> str:
 def run_flags(experiment: Experiment, config: Any, options: Options) -> bytes:
   """Returns a flagfile that repeats the run in the same folder, whatever the defaults become."""
   folder = options.workdir
-  lines = [f"# python -m experiments.{experiment.name} --flagfile={folder / 'run.flags'}"]
+  lines = [f"# python -m {experiment.package} --flagfile={folder / 'run.flags'}"]
   settings = {**dataclasses.asdict(config), "workdir": folder}
   settings |= {name: value for name in REPEATED if (value := getattr(options, name)) is not None}
   for name, value in settings.items():

@@ -151,7 +151,7 @@ def describe(
     "experiment": experiment.name,
     "status": "running",
     "message": "",
-    "command": shlex.join(["python", "-m", f"experiments.{experiment.name}", *argv[1:]]),
+    "command": shlex.join(["python", "-m", experiment.package, *argv[1:]]),
     "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     "seconds": 0.0,
     "changes_since_start": monitor.changes,
@@ -208,8 +208,8 @@ def redraw(experiment: Experiment, options: Options, argv: Sequence[str]) -> Non
   folder = RunFolder(options.workdir)
   config = saved_config(experiment, folder)
   if unused := unused_settings(experiment, config, argv):
-    text = flags.as_flags(f"{unused}=VALUE", [unused]).removesuffix("=VALUE")
-    announce(f"{experiment.name}: the figures show the run as it is; {text} has no effect on them")
+    text = flags.as_flags("=, ".join(unused) + "=", unused).replace("=", "")
+    announce(f"{experiment.name}: the figures show the run as it is; without effect: {text}")
   folder.verify(("config.json", "result.npz"))
   path = folder.path / "result.npz"
   with folder.hold(dataclasses.asdict(config), overwrite=False, experiment=experiment.name):
@@ -229,12 +229,15 @@ def redraw(experiment: Experiment, options: Options, argv: Sequence[str]) -> Non
   announce(f"{experiment.name}: figures in {folder.path / 'figures'}")
 
 
-def unused_settings(experiment: Experiment, saved: Any, argv: Sequence[str]) -> str:
-  """Returns the name of a setting that the command line gives another value than the run has."""
-  given = flags.parse(experiment, argv)[0]
-  words = " ".join(argv[1:])
-  names = [field.name for field in dataclasses.fields(saved) if f"--{field.name}" in words]
-  return next((n for n in names if getattr(given, n) != getattr(saved, n)), "")
+def unused_settings(experiment: Experiment, saved: Any, argv: Sequence[str]) -> list[str]:
+  """Returns the settings to which the command line gives other values than the run has."""
+  wanted = flags.parse(experiment, argv)[0]
+  settings = {field.name for field in dataclasses.fields(saved)}
+  return [
+    name
+    for name in flags.given(experiment, argv)
+    if name in settings and getattr(wanted, name) != getattr(saved, name)
+  ]
 
 
 def saved_config(experiment: Experiment, folder: RunFolder) -> Any:

@@ -61,6 +61,10 @@ class Options(Checked):
 
   def __post_init__(self) -> None:
     super().__post_init__()
+    contrary = self.figures_only and self.overwrite
+    self.require(
+      not contrary, "overwrite", "false beside figures_only=true, which computes nothing"
+    )
     count, index, address = self.num_processes, self.process_id, self.coordinator_address
     if count is not None and index is not None:
       self.require(index < count, "process_id", f"less than num_processes, {count}")

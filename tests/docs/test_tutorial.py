@@ -44,6 +44,24 @@ def test_the_tutorial_runs_in_a_kernels_environment(tmp_path):
   assert "loss [runs, epochs]: (2, " in done.stdout
 
 
+@pytest.mark.slow
+def test_the_notebook_runs_in_a_kernel_and_shows_its_figures(monkeypatch):
+  nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed")
+  nbformat = pytest.importorskip("nbformat")
+  pytest.importorskip("ipykernel", reason="ipykernel is not installed")
+  monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+  notebook = nbformat.read(NOTEBOOK, as_version=4)
+  client = nbclient.NotebookClient(
+    notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(ROOT)}}
+  )
+  client.execute()  # an error in a cell is raised
+  outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+  printed = "".join(output.get("text", "") for output in outputs)
+  assert "loss [runs, epochs]: (2, " in printed
+  drawn = [output for output in outputs if "image/png" in output.get("data", {})]
+  assert len(drawn) >= 2  # the surface, and the experiment's
+
+
 @pytest.mark.parametrize("backend", ["inline", "module://not_installed.backend"])
 def test_a_command_ignores_the_backend_of_the_kernel_that_starts_it(backend):
   done = subprocess.run(

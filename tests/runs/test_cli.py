@@ -264,6 +264,21 @@ def test_figures_only_computes_nothing(tmp_path, monkeypatch):
   assert (folder / "figures/f.svg").exists()
 
 
+def test_figures_only_names_the_settings_that_it_does_not_use(tmp_path, capsys):
+  command(tmp_path, "--loud")
+  (tmp_path / "x.flags").write_text("--num_epochs=6\n")
+  capsys.readouterr()
+  command(tmp_path, "--figures_only", "--seed=0", "--noloud", f"--flagfile={tmp_path / 'x.flags'}")
+  told = capsys.readouterr().out
+  assert "toy: the figures show the run as it is; without effect: --num_epochs, --loud\n" in told
+  command(tmp_path, "--figures_only", "--loud")
+  assert "without effect" not in capsys.readouterr().out
+  line = fails(capsys, tmp_path, "--figures_only", "--overwrite")
+  assert line == (
+    "toy: --overwrite: got True, expected false beside --figures_only, which computes nothing"
+  )
+
+
 def test_nothing_is_ever_unpickled(tmp_path, capsys):
   folder = command(tmp_path)
   np.savez(folder / "result.npz", total=np.array([object()], dtype=object), parts=np.zeros(1))
