@@ -32,6 +32,7 @@ from matplotlib.figure import Figure
 jax.config.update("jax_enable_x64", True)  # signs of small eigenvalues need float64
 
 from hw1_jax import analysis, data
+from hw1_jax.runs import notebook
 
 # %% [markdown]
 # ## A network: any function of any pytree of parameters
@@ -137,7 +138,7 @@ left.set(xlabel="alpha", ylabel="loss (MSE)", title="between two solutions")
 picture = right.contourf(alphas, alphas, jnp.log10(plane).T, 20)
 right.set(xlabel="towards the second", ylabel="towards the third", title="log10 of the loss")
 figure.colorbar(picture)
-figure
+notebook.show_figure(figure)
 
 # %% [markdown]
 # ## Sensitivity: how far the output moves when an input does
@@ -155,7 +156,6 @@ print("mean Jacobian norm:", float(norms.mean()), "largest at x =", float(x[norm
 # %%
 from experiments.gradient_norm import EXPERIMENT
 from experiments.gradient_norm.run import Config
-from hw1_jax.runs import notebook
 
 folder = pathlib.Path(tempfile.mkdtemp()) / "gradient_norm"
 config = Config(widths="10", target="x*sin(4*x)", num_epochs=300, num_runs=2)

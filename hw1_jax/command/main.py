@@ -29,6 +29,7 @@ from hw1_jax.command.catalog import (
 )
 from hw1_jax.errors import UserError
 from hw1_jax.report.assignment import topics
+from hw1_jax.runs.surroundings import require_jax
 
 # What needs JAX is imported where it is used: it takes seconds, and not every command does.
 
@@ -140,6 +141,9 @@ COMMANDS = {
 }
 
 
+NEED_JAX = ("run", "run-all", "verify", "export")
+
+
 def dispatch(command: str, arguments: Sequence[str]) -> int:
   """Returns the exit code of one of COMMANDS, or of what every program answers to."""
   if command in ("-h", "--help", "help"):
@@ -149,6 +153,8 @@ def dispatch(command: str, arguments: Sequence[str]) -> int:
     return show_version()
   if command == "child":
     return child(arguments)
+  if command in NEED_JAX:
+    require_jax()
   if command in names():
     raise UserError(f"no command {command!r}, it is an experiment: hw1 run {command}")
   if command in profiles():

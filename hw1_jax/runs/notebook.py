@@ -12,6 +12,7 @@ notebook.load_dataset("results/mine").loss.mean("M")   # xarray, if installed: a
 import contextlib
 import importlib
 import importlib.util
+import io
 import signal
 import threading
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from hw1_jax.errors import UserError
 from hw1_jax.runs import axes, main
 from hw1_jax.runs.experiment import Experiment
 from hw1_jax.runs.files import read_result
-from hw1_jax.runs.folder import RunFolder
+from hw1_jax.runs.folder import RunFolder, default_style
 from hw1_jax.runs.options import Options
 from hw1_jax.runs.progress import in_notebook
 
@@ -59,11 +60,25 @@ def run_config(
     main.execute(experiment, config, chosen, argv)
   result = load(folder, experiment)
   if in_notebook() if show is None else show:
-    from IPython.display import display  # a notebook has it
-
-    for figure in experiment.draw(config, result).values():
-      display(figure)
+    with default_style():
+      for figure in experiment.draw(config, result).values():
+        show_figure(figure)
   return result
+
+
+def show_figure(figure: Any) -> None:
+  """Shows a matplotlib figure below a notebook's cell; elsewhere nothing is shown.
+
+  A kernel shows the figures of pyplot by itself. These are drawn without pyplot, which would open
+  windows elsewhere, so they are handed over as pictures.
+  """
+  if not in_notebook():
+    return
+  from IPython.display import Image, display  # a notebook has it
+
+  picture = io.BytesIO()
+  figure.savefig(picture, format="png", dpi=100)
+  display(Image(picture.getvalue()))
 
 
 def load(folder: str | Path, experiment: Experiment | None = None) -> Any:

@@ -94,6 +94,45 @@ def test_a_number_of_threads_that_is_none_is_one_line(tmp_path, monkeypatch, tex
   assert "the environment variable NPROC: got" in outcome.lines[-1]
 
 
+COMMANDS = {
+  "python -m": ["-m", "experiments.gradient_norm", "--help"],
+  "hw1": ["-m", "hw1_jax.command", "run", "gradient_norm", "--help"],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+  ("name", "value"),
+  [
+    ("JAX_ENABLE_X64", "maybe"),
+    pytest.param("JAX_NUM_CPU_DEVICES", "x", marks=pytest.mark.slow),
+    pytest.param("JAX_DEFAULT_MATMUL_PRECISION", "nonsense", marks=pytest.mark.slow),
+    pytest.param("JAX_DISABLE_JIT", "perhaps", marks=pytest.mark.slow),
+  ],
+)
+def test_a_value_that_jax_rejects_is_one_line(command, name, value):
+  done = subprocess.run([sys.executable, *COMMANDS[command]], cwd=ROOT, capture_output=True,
+                        text=True, env={**os.environ, name: value})  # fmt: skip
+  assert done.returncode == 2
+  line = f"the environment variable {name}: got {value}, expected a value that JAX knows; unset"
+  assert line in done.stderr
+  assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("platform", ["gpu", "cuda", "mps", "tpu", "nonsense"])
+def test_a_platform_that_is_not_here_is_one_line(platform, tmp_path):
+  if platform in ("gpu", "cuda") and jax.default_backend() == "gpu":
+    pytest.skip("there is a GPU")
+  done = subprocess.run(
+    [sys.executable, "-m", "experiments.gradient_norm", f"--workdir={tmp_path}"],
+    cwd=ROOT, capture_output=True, text=True, env={**os.environ, "JAX_PLATFORMS": platform},
+  )  # fmt: skip
+  assert done.returncode == 2, done.stderr
+  assert "Traceback" not in done.stderr
+  assert f"JAX_PLATFORMS: got '{platform}'" in done.stderr.splitlines()[-1]
+
+
 def test_a_users_style_does_not_reach_the_figures():
   with matplotlib.rc_context({"text.usetex": True, "font.family": ["no such font"]}):
     with default_style():
