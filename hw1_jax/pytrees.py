@@ -1,5 +1,7 @@
 """Arithmetic on pytrees of arrays: parameters, gradients, optimizer states."""
 
+import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +27,27 @@ def ravel(tree: PyTree) -> tuple[jax.Array, Callable[[jax.Array], PyTree]]:
         "the parameters"
       )
   return ravel_pytree(tree)
+
+
+def unravel_like(example: PyTree) -> Callable[[Any], PyTree]:
+  """Returns vector [P] -> pytree shaped as `example`, in the order of `ravel`.
+
+  NumPy in, NumPy out: nothing is compiled then. `example` has arrays or `jax.ShapeDtypeStruct`s.
+
+  >>> import numpy as np
+  >>> tree = unravel_like({"a": np.zeros((2, 2)), "b": np.zeros(1)})(np.arange(5.0))
+  >>> tree["a"].tolist(), tree["b"].tolist()
+  ([[0.0, 1.0], [2.0, 3.0]], [4.0])
+  """
+  leaves, structure = jax.tree.flatten(example)
+  ends = list(itertools.accumulate(math.prod(leaf.shape) for leaf in leaves))
+
+  def unravel(vector: Any) -> PyTree:
+    parts = (vector[start:end] for start, end in zip([0, *ends], ends))
+    shaped = [part.reshape(leaf.shape) for part, leaf in zip(parts, leaves)]
+    return jax.tree.unflatten(structure, shaped)
+
+  return unravel
 
 
 def size(tree: PyTree) -> int:

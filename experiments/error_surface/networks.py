@@ -18,7 +18,7 @@ class Network(NamedTuple):
   """M trained runs of one network, and its loss in general and on points of a span."""
 
   paths: np.ndarray  # [M, S + 1, P] float32, from the initial to the last weights
-  unravel: Callable[[jax.Array], Any]
+  unravel: Callable[[Any], Any]  # of NumPy, too
   measure: Measure  # (corners, coordinates [parts, K, D]) -> {"loss", "accuracy"}: [parts, K]
   loss: Callable[[Any], jax.Array]  # parameters -> loss, over what the Hessian is of
   uninformed: float  # the loss of a network that knows nothing of its inputs
@@ -34,15 +34,14 @@ def train_on_images(config: Any, images: data.ImageData, monitor: Monitor) -> Ne
   keys = rng.streams(rng.member_keys(config.seed, config.num_runs), "images")
   trained = training.train_images(monitor, "images: train", task, images, keys)
   assert trained.snapshots is not None  # the task asks for them
-  ravel = jax.vmap(lambda params: pytrees.ravel(params)[0])
+  ravel = jax.jit(jax.vmap(lambda params: pytrees.ravel(params)[0]))
   start = np.asarray(ravel(trained.initial_params))[:, None]
-  unravel = pytrees.ravel(pytrees.member(trained.initial_params, 0))[1]
   mapped = devices.map_members(analysis.surface.make_surface_mlp(model), num_shared=3)
   inputs, labels = images.train_images, images.train_labels
   few = jnp.asarray(inputs[: config.hessian_examples]), labels[: config.hessian_examples]
   return Network(
     np.concatenate([start, trained.snapshots], axis=1),
-    unravel,
+    unravel_for(model, (1, *images.train_images.shape[1:])),
     lambda corners, points: mapped(inputs, labels, corners, points),
     lambda params: losses.cross_entropy(
       models.apply(model, params, data.as_float(few[0])), jnp.asarray(few[1])
@@ -58,7 +57,6 @@ def fit_function(config: Any, monitor: Monitor) -> Network:
   )
   keys = rng.streams(rng.member_keys(config.seed, config.num_runs), "function")
   forward, start = models.ravelled(model, rng.streams(keys, "init"), (1, 1))
-  unravel = pytrees.ravel(models.init(model, keys[0], (1, 1)))[1]
   x, y = map(jnp.asarray, data.function_data(config.target, config.num_points))
   every = max(1, config.function_epochs // config.num_snapshots)
 
@@ -84,7 +82,8 @@ def fit_function(config: Any, monitor: Monitor) -> Network:
     finished = done >= config.function_epochs
     return Chunk({"fit": fit, "path": path}, done, finished, records, error)
 
-  states = jax.device_get(jax.vmap(lambda p: full_batch.start_state(p, optimizer))(start))
+  begin = jax.jit(jax.vmap(lambda params: full_batch.start_state(params, optimizer)))
+  states = jax.device_get(begin(start))
   state = {"fit": states, "path": np.asarray(start)[:, None]}
   state = monitor.loop("function: train", state, advance, total=config.function_epochs)
   mapped = devices.map_members(
@@ -93,4 +92,11 @@ def fit_function(config: Any, monitor: Monitor) -> Network:
     ),
     num_shared=1,
   )
-  return Network(state["path"], unravel, mapped, of_params, float(jnp.var(y)))
+  unravel = unravel_for(model, (1, 1))
+  return Network(state["path"], unravel, mapped, of_params, float(np.var(y)))
+
+
+def unravel_for(model: models.MLP, input_shape: tuple[int, ...]) -> Callable[[Any], Any]:
+  """Returns vector [P] -> the model's parameters."""
+  key = jax.random.key(0)
+  return pytrees.unravel_like(jax.eval_shape(lambda: models.init(model, key, input_shape)))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.sparse import linalg
 
-from hw1_jax import analysis, pytrees
+from hw1_jax import analysis
 from hw1_jax.loops import Monitor
 
 from .networks import Measure, Network
@@ -34,10 +34,12 @@ def measure_plane(
   marks: np.ndarray,
   num_points: int,
   margin: float,
+  room: int,
 ) -> Grid:
   """Returns the rectangle around the marks [K, 2], affine coordinates, wider by `margin`.
 
-  The margin is a fraction of the marks' largest span, on each side.
+  The margin is a fraction of the marks' largest span, on each side. Planes with `room` for equally
+  many marks, K at most, share one program.
   """
   frame = analysis.surface.frame(corners)
   places = marks @ frame.T
@@ -49,7 +51,8 @@ def measure_plane(
   coordinates = np.linalg.solve(frame, points.T).T
   coordinates[len(x) * len(y) :] = marks  # themselves, not to rounding
   count = len(coordinates)
-  filled = np.concatenate([coordinates, coordinates[-1:].repeat(-count % PARTS, axis=0)])
+  missing = room - len(marks) + -(room + len(x) * len(y)) % PARTS
+  filled = np.concatenate([coordinates, coordinates[-1:].repeat(missing, axis=0)])
   parts = filled.reshape(PARTS, -1, 2).astype(np.float32)
   batch = min(PARTS, len(jax.devices()))
   found = monitor.map(
@@ -62,14 +65,13 @@ def measure_plane(
 
 
 def top_eigenpairs(
-  loss: Callable[[Any], jax.Array], params: Any, count: int
+  loss: Callable[[Any], jax.Array], theta: np.ndarray, unravel: Callable[[Any], Any], count: int
 ) -> tuple[np.ndarray, list[Any]]:
-  """Returns the largest Hessian eigenvalues [D], descending, and unit eigenvectors like `params`.
+  """Returns the largest Hessian eigenvalues [D], descending, and unit eigenvectors, pytrees.
 
   ARPACK on Hessian-vector products of the linearized gradient, residuals up to 1e-3 of the
   eigenvalue: for a look along them.
   """
-  theta, unravel = pytrees.ravel(params)
   gradient = jax.grad(lambda vector: loss(unravel(vector)))
   product = jax.jit(lambda vector: jax.jvp(gradient, (theta,), (vector,))[1])
   operator = linalg.LinearOperator(
@@ -82,7 +84,7 @@ def top_eigenpairs(
   order = np.argsort(values)[::-1]
   # A sign is convention: the entry of largest magnitude is positive.
   columns = [vectors[:, i] * np.sign(vectors[np.abs(vectors[:, i]).argmax(), i]) for i in order]
-  return values[order], [unravel(jnp.asarray(column, theta.dtype)) for column in columns]
+  return values[order], [unravel(column.astype(theta.dtype)) for column in columns]
 
 
 def slices(

@@ -1,10 +1,10 @@
 """Settings, result, and the computation."""
 
 import dataclasses
-from typing import NamedTuple
+import functools
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from hw1_jax import analysis, data, rng
@@ -84,21 +84,20 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     else:
       network = fit_function(config, monitor)
     path = network.paths[0]
-    solution = network.unravel(jnp.asarray(path[-1]))
+    solution = network.unravel(path[-1])
     found = [analysis.directions.path_plane(each, network.unravel) for each in network.paths]
-    walks = [
-      analysis.directions.random_walk_shares(analysis.directions.snapshot_steps(each))
-      for each in network.paths
-    ]
+    moves = map(analysis.directions.snapshot_steps, network.paths)
+    walks = [analysis.directions.random_walk_shares(each) for each in moves]
     for plane in PLANES:
       corners, marks, margin = choose_plane(config, kind, plane, network, found[0])
       grid = measure_plane(
-        monitor, f"{kind}: {plane}", network.measure, corners, marks, config.grid, margin
-      )
+        monitor, f"{kind}: {plane}", network.measure, corners, marks, config.grid, margin,
+        room=max(3, len(path)),
+      )  # fmt: skip
       store(result, f"{kind}/{plane}", grid)
     own = [network.measure(analysis.surface.stack(theta, theta), np.zeros((1, 1, 1), np.float32))
-           for theta in map(network.unravel, map(jnp.asarray, path))]  # fmt: skip
-    values, vectors = top_eigenpairs(network.loss, solution, config.num_slices)
+           for theta in map(network.unravel, path)]  # fmt: skip
+    values, vectors = top_eigenpairs(network.loss, path[-1], network.unravel, config.num_slices)
     # As far as the quadratic with the largest eigenvalue rises to an uninformed network's loss.
     far = np.sqrt(2 * network.uninformed / values[0])
     steps = np.linspace(-far, far, NUM_STEPS)
@@ -119,20 +118,26 @@ def choose_plane(
   """Returns (corners, marks [K, 2] in affine coordinates, margin around the marks)."""
   if plane == "path":
     return found.corners, found.coordinates, 0.2
-  solution, *others = (network.unravel(jnp.asarray(end)) for end in network.paths[:3, -1])
+  solution, *others = (network.unravel(end) for end in network.paths[:3, -1])
   if plane == "solutions":
     return analysis.surface.stack(solution, *others), np.array([[0.0, 0], [1, 0], [0, 1]]), 0.3
   key = rng.stream(jax.random.key(config.seed), f"{kind} directions")
   # Li et al.'s directions leave the biases out; the function's net lives by them.
   normalization = "filter" if kind == "images" else "neuron"
-  moves = [
+  moves = jax.device_get(two_directions(key, solution, normalization))
+  extent = config.extent * np.array([[-1.0, -1], [1, 1], [0, 0]])
+  return analysis.directions.along(solution, *moves), extent, 0.0
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def two_directions(key: jax.Array, params: Any, normalization: str) -> list[Any]:
+  """Returns two independent random directions, pytrees like `params`."""
+  return [
     analysis.directions.random_direction(
-      jax.random.fold_in(key, i), solution, normalization=normalization
+      jax.random.fold_in(key, i), params, normalization=normalization
     )
     for i in (0, 1)
   ]
-  extent = config.extent * np.array([[-1.0, -1], [1, 1], [0, 0]])
-  return analysis.directions.along(solution, *moves), extent, 0.0
 
 
 def store(result: dict[str, dict[str, np.ndarray]], key: str, grid: Grid) -> None:

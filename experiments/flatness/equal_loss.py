@@ -11,7 +11,7 @@ import optax
 
 from hw1_jax import data, devices, models, pytrees, training
 from hw1_jax.loops import Chunk, Monitor
-from hw1_jax.training import evaluation, losses
+from hw1_jax.training import losses
 
 
 class Trained(NamedTuple):
@@ -43,6 +43,19 @@ def on_segment(
   return pytrees.lerp(start, end, high), high
 
 
+@functools.cache
+def map_cut(model: models.MLP, target: float) -> Callable[..., tuple[Any, jax.Array]]:
+  """Returns `on_segment` of M networks: `(images, labels, starts, ends) -> (params, shares)`."""
+
+  def cut(images: jax.Array, labels: jax.Array, before: Any, after: Any) -> Any:
+    def loss(params: Any) -> jax.Array:
+      return losses.cross_entropy(models.apply(model, params, data.as_float(images)), labels)
+
+    return on_segment(loss, before, after, target)
+
+  return devices.map_members(cut, num_shared=1)
+
+
 def train_to(
   monitor: Monitor,
   name: str,
@@ -65,7 +78,7 @@ def train_to(
   images, labels = sets
   optimizer = adam()
   epoch = training.map_epochs(model, optimizer, batch_size)
-  evaluate = devices.map_members(evaluation.make_evaluate(model), num_shared=1)
+  evaluate = training.map_evaluate(model)
   start = jax.vmap(lambda params: training.init_state(params, optimizer))(initial)
   start.opt_state.hyperparams["learning_rate"] = jnp.asarray(rates, jnp.float32)
 
@@ -93,14 +106,5 @@ def train_to(
   }  # fmt: skip
   state = monitor.loop(name, state, advance, total=max_epochs)
   train = state["train"]
-
-  def cut(images: jax.Array, labels: jax.Array, before: Any, after: Any) -> Any:
-    def loss(params: Any) -> jax.Array:
-      return losses.cross_entropy(models.apply(model, params, data.as_float(images)), labels)
-
-    return on_segment(loss, before, after, target)
-
-  params, share = devices.map_members(cut, num_shared=1)(
-    images, labels, state["previous"], train.params
-  )
+  params, share = map_cut(model, target)(images, labels, state["previous"], train.params)
   return Trained(params, train.epoch - 1 + np.asarray(share), state["reached"])

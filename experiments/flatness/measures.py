@@ -1,12 +1,14 @@
 """All measures of one network, as one function; smaller should mean: generalizes better."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from hw1_jax import analysis, data, models, pytrees
+from hw1_jax import analysis, data, devices, models
+from hw1_jax.analysis import surface
 from hw1_jax.analysis.flatness import SIGMAS
 from hw1_jax.training import losses
 
@@ -38,10 +40,12 @@ INVARIANT = (  # under rescaling of layers, by theory
 BOUND_SAMPLES = 16
 
 
-def make_measure(model: models.MLP) -> Callable[..., dict[str, jax.Array]]:
-  """Returns `(images, labels, params, initial, key) -> {name: value}`, and what the bound needs.
+@functools.cache
+def map_measure(model: models.MLP) -> Callable[..., dict[str, jax.Array]]:
+  """Returns `(images, labels, params, initial, keys) -> {name: [M]}`, and what the bound needs.
 
-  On the training set given. "errors" [J] and "distance" make the PAC-Bayes bound, outside of jit.
+  Of M networks, on the training set given, labels [M, N]. "errors" [M, J] and "distance" make the
+  PAC-Bayes bound, outside of jit.
   """
   sensitivity = analysis.make_mlp_sensitivity(model)
   last = f"dense_{len(model.features) - 1:02d}"
@@ -70,8 +74,12 @@ def make_measure(model: models.MLP) -> Callable[..., dict[str, jax.Array]]:
     )
     scales = jax.tree.map(jnp.abs, params)
     steps = {"num_steps": 10}
-    ball = analysis.ball(0.05, jax.tree.map(jnp.ones_like, params))
-    wide = analysis.ball(0.5, scales)
+    balls = (jnp.array([0.05, 0.5]), surface.stack(jax.tree.map(jnp.ones_like, params), scales))
+
+    def worst(drawn: tuple[Any, Tree]) -> jax.Array:
+      return analysis.worst_case_sharpness(loss, params, analysis.ball(*drawn), keys[3], **steps)
+
+    sam, adaptive = jax.lax.map(worst, balls)  # one program for both
     margin = jnp.percentile(analysis.margins(models.apply(model, params, batch[0]), labels), 10)
     log_margin = -2 * jnp.log(jnp.maximum(margin, 1e-6))
     sizes = analysis.weight_norms(params, initial)
@@ -80,8 +88,8 @@ def make_measure(model: models.MLP) -> Callable[..., dict[str, jax.Array]]:
       "largest": pairs.values[0],
       "trace": analysis.trace_and_norm(operator, keys[1], num_probes=6)[0].mean,
       "keskar": analysis.keskar_sharpness(loss, params, keys[2], **steps),
-      "sam": analysis.worst_case_sharpness(loss, params, ball, keys[3], **steps),
-      "adaptive": analysis.worst_case_sharpness(loss, params, wide, keys[4], **steps),
+      "sam": sam,
+      "adaptive": adaptive,
       "noise": analysis.expected_sharpness(loss, params, keys[5], 0.01, num_pairs=8).mean,
       "adaptive_noise": analysis.expected_sharpness(
         loss, params, keys[5], 0.1, adaptive=True, num_pairs=8
@@ -95,8 +103,6 @@ def make_measure(model: models.MLP) -> Callable[..., dict[str, jax.Array]]:
       "errors": analysis.perturbed_errors(
         error, params, keys[7], SIGMAS, num_samples=BOUND_SAMPLES
       ),
-      "loss": loss(params),
-      "size": jnp.asarray(pytrees.size(params)),
     }
 
-  return measure
+  return devices.map_members(measure, num_shared=1)

@@ -10,14 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hw1_jax import analysis, data, devices, models, rng
+from hw1_jax import analysis, data, models, rng, training
 from hw1_jax.loops import Monitor
 from hw1_jax.runs.settings import setting
-from hw1_jax.training import evaluation
 
 from .. import settings as shared
 from .equal_loss import train_to
-from .measures import BOUND_SAMPLES, NAMES, make_measure
+from .measures import BOUND_SAMPLES, NAMES, map_measure
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,15 +74,14 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     ]
   )
   train_set = (jnp.asarray(images.train_images), labels)
+  test_set = (images.test_images, np.tile(images.test_labels, (len(members), 1)))
   shape = (1, *images.train_images.shape[1:])
   parts: list[dict[str, np.ndarray]] = []
   audit: dict[str, np.ndarray] = {}
   for width, depth in itertools.product(config.widths, config.depths):
     model = models.MLP((width,) * depth + (images.num_classes,), config.activation)
     initial = models.init_members(model, rng.streams(keys, "init")[repetition], shape)
-    measure = devices.map_members(make_measure(model), num_shared=1)
-    evaluate = devices.map_members(evaluation.make_evaluate(model), num_shared=2)
-    fit = devices.map_members(evaluation.make_evaluate(model), num_shared=1)
+    measure, evaluate = map_measure(model), training.map_evaluate(model)
     for batch_size in config.batch_sizes:
       name = f"width {width}, depth {depth}, batch {batch_size}"
       trained = train_to(
@@ -99,9 +97,7 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
       found = monitor.map(f"measures, {name}", measure_all, count, batch_size=count)
       if not parts:
         audit = make_audit(config, monitor, measure_all, trained.params, found)
-      train, test = fit(*train_set, trained.params), evaluate(
-        images.test_images, images.test_labels, trained.params
-      )  # fmt: skip
+      train, test = evaluate(*train_set, trained.params), evaluate(*test_set, trained.params)
       table = [(batch_size, rate, width, depth, noise) for rate, noise, _ in members]
       parts.append(
         {"settings": np.array(table, float), "run": repetition, "epochs": trained.epochs,
@@ -128,6 +124,9 @@ def with_bound(config: Config, found: Any, images: data.ImageData) -> dict[str, 
           "pac_bayes": np.array(bounds, np.float32)}  # fmt: skip
 
 
+rescale = jax.jit(jax.vmap(analysis.rescale_layers, in_axes=(0, None)))
+
+
 def make_audit(
   config: Config, monitor: Monitor, measure_all: Callable[..., dict[str, np.ndarray]], params: Any,
   before: dict[str, np.ndarray],
@@ -135,7 +134,7 @@ def make_audit(
   """Returns each measure after rescaling layer 1 over (for logarithms: less) before, [A, F]."""
   columns = []
   for factor in config.factors:
-    scaled = jax.vmap(lambda p, factor=factor: analysis.rescale_layers(p, factor))(params)
+    scaled = rescale(params, factor)
     again = functools.partial(measure_all, params=scaled)
     count = len(before["trace"])
     found = monitor.map(f"audit, factor {factor:g}", again, count, batch_size=count)

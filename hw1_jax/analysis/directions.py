@@ -4,6 +4,7 @@ Each function returns corners for `surface`: origin, origin + first direction, a
 """
 
 import itertools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -25,7 +26,7 @@ def along(origin: PyTree, *directions: PyTree) -> PyTree:
   Directions of about the length that is looked at keep the coordinates of order 1 and rounding
   small: scale a unit eigenvector by the distance wanted.
   """
-  moved = [jax.tree.map(jnp.add, origin, direction) for direction in directions]
+  moved = [jax.tree.map(operator.add, origin, direction) for direction in directions]
   return surface.stack(origin, *moved)
 
 
@@ -152,7 +153,7 @@ def path_plane(
   outside = np.clip(1 - np.sum(positions**2, axis=1) / squares, 0, 1)
   outside[-1] = 0
   origin, *moved = (
-    unravel(jnp.asarray(vector.astype(snapshots.dtype)))
+    unravel(vector.astype(snapshots.dtype))
     for vector in (snapshots[-1], *(snapshots[-1] + directions))
   )
   return PathPlane(

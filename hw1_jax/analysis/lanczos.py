@@ -2,9 +2,8 @@
 
 K Lanczos runs go side by side, [K, P], so that the data set is read once for all of them. Memory:
 the basis, m K P numbers for m steps (160 MB for 100 steps at 397,510 parameters in float32, each
-run), and what the operator keeps. After the three-term recurrence each new vector is
-orthogonalized against the whole basis, a block of rows at a time (full reorthogonalization: without
-it, converged eigenvalues come up again as ghosts).
+run), and what the operator keeps. Each new vector is orthogonalized against the whole basis, a
+block of rows at a time: without it, converged eigenvalues come up again as ghosts.
 
 What they cannot do: a run from one vector finds one eigenvector of each distinct eigenvalue, so
 multiplicities are seen by the density only; eigenvalues in the bulk do not converge; in float32
@@ -128,9 +127,9 @@ def spectral_quadrature(
 ) -> Quadrature:
   """Returns stochastic Lanczos quadrature of the eigenvalue density from `num_probes` probes.
 
-  The density (1/P) sum_i delta(x - lambda_i) is the mean of v' delta(x - A) v over unit vectors v;
-  with signs +-1 the mean over probes is unbiased up to the quadrature's error, which vanishes for
-  polynomials up to degree 2 m - 1 (Ubaru, Chen and Saad 2017; for networks Ghorbani et al. 2019).
+  The density (1/P) sum_i delta(x - lambda_i) is the mean of v' delta(x - A) v over unit v. With
+  signs it is unbiased up to the quadrature's error, 0 for polynomials up to degree 2 m - 1
+  (Ubaru, Chen and Saad 2017; for networks Ghorbani et al. 2019).
   """
   probes = jax.random.rademacher(key, (num_probes, operator.size), operator.dtype)
   return quadrature(tridiagonalize(operator, probes, num_steps))
@@ -157,8 +156,8 @@ def positive_fraction(
   Polynomials, 3.41.1): the node on either side of the threshold counts or does not. Over the probes
   stands a t interval of those bounds' means. The estimate gives the weights of nodes above.
 
-  With many eigenvalues near the threshold, such as at 0 in a ReLU net, the interval is wide,
-  because their signs are not to be had by so few products. The bounds hold in exact arithmetic.
+  Wide with many eigenvalues near the threshold, such as at 0 in a ReLU net: their signs are not to
+  be had by so few products. The bounds hold in exact arithmetic.
 
   >>> import numpy as np
   >>> exact = Quadrature(np.array([[-1.0, 1.0, 2.0, 3.0]]), np.full((1, 4), 0.25))
@@ -194,22 +193,27 @@ def extreme_eigenpairs(
 
   Ritz pairs of one Lanczos run from a Gaussian vector. `residuals` are of the vectors themselves,
   from one more product each, not the recurrence's own estimate. Single eigenvalues only: a multiple
-  one appears once. NaN where the run ended before it had so many (an invariant
-  subspace: fewer distinct eigenvalues than steps).
+  one appears once. NaN where the run ended before it had so many (an invariant subspace).
 
   Raises:
     ValueError: more pairs are asked for than steps made.
   """
-  if num_largest + num_smallest > num_steps:
-    raise ValueError(
-      f"num_steps: got {num_steps}, expected at least num_largest + num_smallest ="
-      f" {num_largest + num_smallest}"
-    )
   start = jax.random.normal(key, (1, operator.size), operator.dtype)
   run = tridiagonalize(operator, start, num_steps)
-  values, columns = _solve(run)
+  return _ritz_pairs(operator, run, 0, num_largest, num_smallest)
+
+
+def _ritz_pairs(
+  operator: Operator, run: Tridiagonal, row: int, num_largest: int, num_smallest: int
+) -> Eigenpairs:
+  num_steps, least = run.diagonal.shape[1], num_largest + num_smallest
+  if least > num_steps:
+    raise ValueError(
+      f"num_steps: got {num_steps}, expected at least num_largest + num_smallest = {least}"
+    )
+  _, columns = _solve(run)
   wanted = jnp.concatenate([num_steps - 1 - jnp.arange(num_largest), jnp.arange(num_smallest)])
-  vectors = columns[0][:, wanted].T @ run.basis[:, 0]
+  vectors = columns[row][:, wanted].T @ run.basis[:, row]
   lengths = jnp.linalg.norm(vectors, axis=1, keepdims=True)
   vectors = jnp.where(lengths > 0.5, vectors / lengths, jnp.nan)
   images = jax.lax.map(operator.product, vectors)
@@ -247,11 +251,10 @@ def trace_and_norm(
   shape = (num_probes, operator.size)
   sketch = operator.product(jax.random.rademacher(keys[0], shape, operator.dtype))
   basis = jnp.linalg.qr(sketch.T)[0].T  # [K, P]
-  images = operator.product(basis)
   probes = jax.random.rademacher(keys[1], shape, operator.dtype)
   for _ in range(2):  # the second time takes away the rounding of the first
     probes -= (probes @ basis.T) @ basis
-  probe_images = operator.product(probes)
+  images, probe_images = jnp.split(operator.product(jnp.concatenate([basis, probes])), 2)
   traces = jnp.sum(basis * images) + jnp.sum(probes * probe_images, axis=1)
   squares = jnp.sum(jnp.square(images)) + jnp.sum(jnp.square(probe_images), axis=1)
   return _estimate(traces), _estimate(squares)
@@ -265,15 +268,18 @@ def describe_spectrum(
   num_steps: int = NUM_STEPS,
   num_largest: int = 10,
 ) -> dict[str, jax.Array]:
-  """Returns all of the above of one matrix, for use inside one `jit`.
+  """Returns all of the above of one matrix, for use inside one `jit`; one Lanczos for all.
 
   "nodes" and "weights" [K, m] (`spectral_quadrature`); "top" [k], descending, "bottom" [] and their
   "residuals" [k + 1] (`extreme_eigenpairs`); "trace", "square" and their standard errors
   "trace_error", "square_error" [] (`trace_and_norm`, of as many probes as fit the size).
   """
   keys = jax.random.split(key, 3)
-  found = spectral_quadrature(operator, keys[0], num_probes=num_probes, num_steps=num_steps)
-  pairs = extreme_eigenpairs(operator, keys[1], num_largest=num_largest, num_steps=num_steps)
+  probes = jax.random.rademacher(keys[0], (num_probes, operator.size), operator.dtype)
+  start = jax.random.normal(keys[1], (1, operator.size), operator.dtype)
+  run = tridiagonalize(operator, jnp.concatenate([probes, start]), num_steps)
+  found = Quadrature(*(part[:-1] for part in quadrature(run)))
+  pairs = _ritz_pairs(operator, run, num_probes, num_largest, 1)
   trace, square = trace_and_norm(operator, keys[2], num_probes=min(12, operator.size))
   return {
     "nodes": found.nodes,
@@ -290,7 +296,7 @@ def describe_spectrum(
 
 def _estimate(samples: jax.Array) -> Estimate:
   """Returns mean and standard error over the last axis."""
-  count = samples.shape[-1]
-  if count == 1:
+  if samples.shape[-1] == 1:
     return Estimate(samples[..., 0], jnp.full_like(samples[..., 0], jnp.nan))
-  return Estimate(jnp.mean(samples, -1), jnp.std(samples, -1, ddof=1) / jnp.sqrt(count))
+  error = jnp.std(samples, -1, ddof=1) / jnp.sqrt(samples.shape[-1])
+  return Estimate(jnp.mean(samples, -1), error)

@@ -28,8 +28,13 @@ BATCH_SIZE = 96
 
 
 def stack(*corners: PyTree) -> PyTree:
-  """Returns pytrees of one structure as one, leaves [K, ...]."""
-  return jax.tree.map(lambda *leaves: jnp.stack(leaves), *corners)
+  """Returns pytrees of one structure as one, leaves [K, ...]; NumPy's if all of them are."""
+
+  def stacked(*leaves: Any) -> Any:
+    on_host = all(isinstance(leaf, np.ndarray) for leaf in leaves)
+    return np.stack(leaves) if on_host else jnp.stack(leaves)
+
+  return jax.tree.map(stacked, *corners)
 
 
 def weights_of(coordinates: jax.Array) -> jax.Array:

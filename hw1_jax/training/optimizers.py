@@ -4,6 +4,8 @@ PyTorch adds `weight_decay * theta` to the gradient before the optimizer sees it
 tests/training/test_optimizers.py holds tables of PyTorch's values.
 """
 
+import functools
+
 import jax
 import optax
 
@@ -66,9 +68,19 @@ def make_optimizer(
     return made
   if momentum and name != "sgd":
     raise UserError("momentum", momentum, f"0 with {name}", "use optimizer=sgd or one of your own")
+  traced = isinstance(learning_rate, jax.Array) or isinstance(weight_decay, jax.Array)
+  make = _built_in.__wrapped__ if traced else _built_in
+  return make(name, learning_rate, weight_decay, momentum)
+
+
+@functools.cache
+def _built_in(
+  name: str, learning_rate: Rate, weight_decay: Rate, momentum: float
+) -> optax.GradientTransformation:
+  """Returns the same object for the same arguments, so that what uses it is compiled once."""
   if name == "sgd":
     return sgd(learning_rate, weight_decay, momentum=momentum)
-  factories = {"adam": adam, "rmsprop": rmsprop, "sgd": sgd}
+  factories = {"adam": adam, "rmsprop": rmsprop}
   if name not in factories:
     raise ValueError(f"optimizer: got {name!r}, expected one of {', '.join(NAMES)}")
   return factories[name](learning_rate, weight_decay)
