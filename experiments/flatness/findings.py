@@ -67,10 +67,14 @@ def with_run(result: Result, rows: np.ndarray) -> np.ndarray:
 
 
 def factor_ranges(result: Result) -> dict[str, np.ndarray]:
-  """Returns each measure's largest change in the audit, as a factor >= 1, for each network [A]."""
+  """Returns each measure's largest change in the audit, as a factor >= 1.
+
+  [A'], of those audited networks that reached the target loss.
+  """
+  rows = {name: values[used(result)[: len(values)]] for name, values in result.audit.items()}
   return {
     name: np.exp(np.abs(np.log(np.maximum(np.abs(values), 1e-12))).max(axis=1))
-    for name, values in result.audit.items()
+    for name, values in rows.items()
   }
 
 

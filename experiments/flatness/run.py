@@ -138,8 +138,9 @@ def make_audit(
     again = functools.partial(measure_all, params=scaled)
     count = len(before["trace"])
     found = monitor.map(f"audit, factor {factor:g}", again, count, batch_size=count)
-    columns.append(
-      {k: np.exp(v - before[k]) if NAMES[k].startswith("log") else v / before[k]
-       for k, v in found.items()}
-    )  # fmt: skip
+    with np.errstate(invalid="ignore", divide="ignore"):  # a dead network's 0 / 0 is not a number
+      columns.append(
+        {k: np.exp(v - before[k]) if NAMES[k].startswith("log") else v / before[k]
+         for k, v in found.items()}
+      )  # fmt: skip
   return {key: np.stack([column[key] for column in columns], axis=1) for key in columns[0]}
