@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from benchmarks import curves, scaling
+from benchmarks import curves, fits
 from hw1_jax.report import figures
 from hw1_jax.runs.files import write_bytes
 
@@ -71,7 +71,7 @@ def time_line(curve: curves.Curve, series: curves.Series, found: dict[str, Any])
   seconds = np.array([point["seconds"] for point in points])
   theory, formula = power(curve.symbol, series.exponent)
   if series.with_constant:
-    a, b = scaling.constant_and_rate(points)
+    a, b = fits.constant_and_rate(points)
     theory, formula, first = lambda x: a + b * x, f"$a + b\\,{curve.symbol}$", 0
   return Line(series.label, sizes, seconds, found["exponent"], theory, formula, first)
 
@@ -79,7 +79,7 @@ def time_line(curve: curves.Curve, series: curves.Series, found: dict[str, Any])
 def memory_line(curve: curves.Curve, series: curves.Series, found: dict[str, Any]) -> Line:
   """Returns MiB that the calls need on top of packages and inputs."""
   sizes, first = sizes_of(found["points"])
-  added = np.array([scaling.added_mib(point) for point in found["points"]])
+  added = np.array([fits.added_mib(point) for point in found["points"]])
   theory, formula = power(curve.symbol, series.memory)
   return Line(series.label, sizes, added, found["memory_exponent"], theory, formula, first)
 
@@ -87,7 +87,7 @@ def memory_line(curve: curves.Curve, series: curves.Series, found: dict[str, Any
 def sizes_of(points: list[dict[str, Any]]) -> tuple[np.ndarray, int]:
   """Returns the sizes and the index of the first one of the upper half."""
   sizes = np.array([point["size"] for point in points], float)
-  return sizes, len(sizes) - len(scaling.upper_half(points))
+  return sizes, len(sizes) - len(fits.upper_half(points))
 
 
 def power(symbol: str, exponent: float) -> tuple[Callable[[np.ndarray], np.ndarray], str]:

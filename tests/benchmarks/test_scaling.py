@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from benchmarks import curves, scaling
+from benchmarks import curves, fits, scaling
 
 POINTS = [{"size": size, "seconds": 0.5 + 0.25 * size} for size in (1, 2, 4, 8, 16)]
 
@@ -42,27 +42,27 @@ def test_one_curve_gives_table_json_and_figure(tmp_path, capsys, monkeypatch):
 
 
 def test_the_slope_of_a_power_is_its_exponent():
-  assert scaling.exponent([2, 5, 11], [3 * n**2.5 for n in (2, 5, 11)]) == pytest.approx(2.5)
+  assert fits.exponent([2, 5, 11], [3 * n**2.5 for n in (2, 5, 11)]) == pytest.approx(2.5)
 
 
 def test_the_upper_half_is_that_of_the_logarithmic_axis_and_two_points_at_least():
-  assert [point["size"] for point in scaling.upper_half(POINTS)] == [4, 8, 16]
-  assert [point["size"] for point in scaling.upper_half(POINTS[:2])] == [1, 2]
+  assert [point["size"] for point in fits.upper_half(POINTS)] == [4, 8, 16]
+  assert [point["size"] for point in fits.upper_half(POINTS[:2])] == [1, 2]
 
 
 def test_constant_and_rate_are_found_again_and_never_negative():
-  assert scaling.constant_and_rate(POINTS) == pytest.approx((0.5, 0.25))
+  assert fits.constant_and_rate(POINTS) == pytest.approx((0.5, 0.25))
   squares = [{"size": n, "seconds": n**2} for n in (1, 2, 4)]
-  assert scaling.constant_and_rate(squares)[0] == 0
+  assert fits.constant_and_rate(squares)[0] == 0
   falling = [{"size": n, "seconds": 1 / n} for n in (1, 2, 4)]
-  assert scaling.constant_and_rate(falling)[1] == 0
+  assert fits.constant_and_rate(falling)[1] == 0
 
 
 def test_steeper_than_theory_is_said():
   curve = curves.CURVES["hessian"]
   matrix = curve.series["matrix"]
   points = [{"size": n, "seconds": n**3, "inputs_mib": 1, "peak_mib": 1 + n} for n in (1, 4, 16)]
-  said = scaling.judge(curve, matrix, {"points": points, **scaling.fitted(points)})
+  said = scaling.judge(curve, matrix, {"points": points, **fits.fitted(points)})
   assert "P^3.00 (theory 2, **steeper than theory**)" in said
   assert "P^1.00 (theory 2)" in said
 
