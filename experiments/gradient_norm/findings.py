@@ -62,24 +62,24 @@ def summarize(config: Config, result: Result) -> Summary:
     f"the first epoch to {spread(end_norm)} at the last one, the loss from "
     f"{spread(result.loss[:, 0])} to {spread(end_loss)}."
   )
-  rough = roughness(result.gradient_norm)
-  bursts = (
-    f"Between one epoch and the next the norm changes by up to a factor of {spread(rough)}: "
+  rough = spread(roughness(result.gradient_norm))
+  bursts = [
+    f"Between one epoch and the next the norm changes by up to a factor of {rough}: "
     f"{config.optimizer} at this step size oscillates, so single epochs say little."
-  )
+  ] * (config.num_epochs > 1)
   together = [
     rank_correlation(loss[: k + 1], norm[: k + 1])
     for loss, norm, k in zip(result.loss, result.gradient_norm, last)
   ]
   halves = np.array(
-    [1 + np.argmax(np.log(loss) <= np.log(loss[0] * loss[k]) / 2)
+    [1 + np.argmax(loss.astype(float) ** 2 <= float(loss[0]) * loss[k])
      for loss, k in zip(result.loss, last)]
   )  # fmt: skip
   joint = (
     f"Over a run's epochs the rank correlation of norm and loss is {spread(together)}; half of the "
     f"loss's fall on a log scale is done by epoch {spread(halves)} of {spread(last + 1)}."
   )
-  findings = [finding, bursts, joint]
+  findings = [finding, *bursts, joint]
   if long and result.loss.shape[1] >= max(REPORTED_LOSS):
     compared = []
     for name, values, reported in (
@@ -113,8 +113,12 @@ def summarize(config: Config, result: Result) -> Summary:
 
 
 def roughness(norms: np.ndarray) -> np.ndarray:
-  """Returns each run's largest ratio between the norms of two neighbouring epochs, [M]."""
-  return np.exp(np.nanmax(np.abs(np.diff(np.log(norms), axis=1)), axis=1))
+  """Returns each run's largest ratio between the norms of two neighbouring epochs, [M].
+
+  It is 1 for a run of one epoch; zeros have no ratio.
+  """
+  logs = np.log(np.where(norms > 0, norms, np.nan))
+  return np.exp(np.nan_to_num(np.abs(np.diff(logs, axis=1))).max(axis=1, initial=0))
 
 
 def decay(values: np.ndarray, first: int, last: int) -> np.ndarray:

@@ -130,11 +130,14 @@ def read_result(path: Path, kind: type) -> Any:
   try:
     with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
       for name in file.files:
+        array = file[name]
+        if array.dtype.kind not in "biuf":
+          raise ValueError(f"{name} is an array of {array.dtype}")
         field, _, key = name.partition("/")
         if key:
-          arrays.setdefault(field, {})[key] = file[name]
+          arrays.setdefault(field, {})[key] = array
         else:
-          arrays[field] = file[name]
+          arrays[field] = array
     return kind(**arrays)
   except FileNotFoundError:
     raise UserError(f"{path} is missing", remedy="run the experiment first") from None

@@ -28,6 +28,10 @@ from hw1_jax.runs.processes import from_writer, is_writer, noticing_losses, on_a
 from hw1_jax.runs.provenance import Record, environment
 from hw1_jax.runs.terminal import announce, secure_streams
 
+# What computing or drawing raises for arrays of other shapes and types than a run's.
+SHAPELESS = (AttributeError, LookupError, TypeError, ValueError)
+RERUN = "rerun the experiment by overwrite=true"
+
 
 def main(experiment: Experiment, argv: Sequence[str] | None = None) -> None:
   """Runs an experiment from its command line and exits.
@@ -120,7 +124,7 @@ def compute(
   record = Record(folder, describe(experiment, images, argv, monitor))
   if is_writer():
     files.write_bytes(folder.path / "run.flags", flags.run_flags(experiment, config, options))
-  with recorded(record, monitor):
+  with recorded(record, monitor), resuming(monitor.resumed_from):
     inputs = (config, images) if experiment.uses_images else (config,)
     result = experiment.run(*inputs, monitor)
     if is_writer():
@@ -181,6 +185,29 @@ def recorded(record: Record, monitor: RunMonitor) -> Iterator[None]:
   record.update(status="finished", seconds=monitor.seconds)
 
 
+@contextlib.contextmanager
+def resuming(checkpoint: Path | None) -> Iterator[None]:
+  """Turns what fails in a run that was resumed into UserError: the saved state does not fit it.
+
+  A checkpoint has a checksum, not a signature; one that somebody made may hold any arrays.
+  """
+  try:
+    yield
+  except UserError:
+    raise
+  except SHAPELESS as error:
+    if checkpoint is None:
+      raise
+    raise UserError(f"{checkpoint} cannot be resumed ({reason(error)})", remedy=RERUN) from error
+
+
+def reason(error: BaseException) -> str:
+  """Returns what went wrong and where, as 'IndexError: ..., run.py:12'."""
+  place = traceback.extract_tb(error.__traceback__)[-1]
+  text = " ".join(str(error).split())[:200]
+  return f"{type(error).__name__}: {text}, {Path(place.filename).name}:{place.lineno}"
+
+
 def present(experiment: Experiment, config: Any, result: Any, record: Record) -> None:
   """Writes summary.json, the tables and the figures from a result."""
   folder = record.folder
@@ -217,14 +244,10 @@ def redraw(experiment: Experiment, options: Options, argv: Sequence[str]) -> Non
     result = files.read_result(path, experiment.result)
     try:
       present(experiment, config, result, record)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-      if isinstance(error, UserError):
-        raise
-      place = traceback.extract_tb(error.__traceback__)[-1]
-      reason = f"{type(error).__name__}: {error}, {Path(place.filename).name}:{place.lineno}"
-      raise UserError(
-        f"{path} cannot be shown ({reason})", remedy="rerun the experiment by overwrite=true"
-      ) from error
+    except UserError:
+      raise
+    except (ArithmeticError, *SHAPELESS) as error:
+      raise UserError(f"{path} cannot be shown ({reason(error)})", remedy=RERUN) from error
     record.update(status="finished", message="")  # its result is whole, whatever failed later
   announce(f"{experiment.name}: figures in {folder.path / 'figures'}")
 

@@ -67,6 +67,7 @@ class RunMonitor(Monitor):
     self._names: set[str] = set()
     self.loops: dict[str, Any] = {}
     self.weights: dict[str, Any] = {}  # what `keep` was given
+    self.resumed_from: Path | None = None  # a checkpoint; of several processes the writer knows it
     self.earlier_seconds = 0.0
     self.started = self.last_save = time.monotonic()
     self.last_line = 0.0
@@ -106,7 +107,7 @@ class RunMonitor(Monitor):
         unusable = True
         continue
       self._refuse_changes(path, content)
-      found = raw
+      found, self.resumed_from = raw, path
       self._metrics_bytes = len(recorded)
       self._metrics_digest.update(recorded)
       self._keep = name == "checkpoint.msgpack"
