@@ -1,11 +1,30 @@
-"""hw1 verify and hw1 export: finished runs checked, and their weights for other programs."""
+"""hw1 report, verify and export: runs shown and checked, and their weights for other programs."""
 
+import contextlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hw1_jax.command.catalog import guess, names
 from hw1_jax.errors import UserError
+from hw1_jax.runs.files import write_bytes
+
+
+def report(arguments: Sequence[str]) -> int:
+  """Writes the page of a folder of runs, or of one run folder into it; prints its path."""
+  from hw1_jax.report.main import main
+
+  folder = Path(arguments[0]).expanduser() if len(arguments) == 1 else Path()
+  if len(arguments) != 1 or not (folder / "provenance.json").is_file():
+    return main(arguments)
+  with _called_after_its_experiment(folder) as above, contextlib.redirect_stdout(None):
+    code = main([str(above)])
+    page = above / "report.html"
+    content = page.read_bytes() if code == 0 else b""
+  if content:
+    write_bytes(folder / "report.html", content)
+    print(folder / "report.html")
+  return code
 
 
 def verify(arguments: Sequence[str]) -> int:
@@ -15,17 +34,23 @@ def verify(arguments: Sequence[str]) -> int:
   if len(arguments) != 1 or arguments[0].startswith("-"):
     raise UserError("verify: expected one folder of runs, or one run folder")
   folder = Path(arguments[0]).expanduser()
-  if not (folder / "provenance.json").is_file():
-    if not folder.is_dir() or not any(folder.glob("*/provenance.json")):
-      raise UserError(
-        f"verify: {folder} holds no run", remedy="name a folder such as results/quick"
-      )
-    return say_verification(folder)
-  with tempfile.TemporaryDirectory() as above:  # where the run is called after its experiment
-    there = Path(above, folder.resolve().parent.name or "runs")
-    there.mkdir()
-    (there / _experiment(folder)).symlink_to(folder.resolve())
-    return say_verification(there)
+  if (folder / "provenance.json").is_file():
+    with _called_after_its_experiment(folder) as above:
+      return say_verification(above)
+  if not folder.is_dir() or not any(folder.glob("*/provenance.json")):
+    raise UserError(f"verify: {folder} holds no run", remedy="name a folder such as results/quick")
+  return say_verification(folder)
+
+
+@contextlib.contextmanager
+def _called_after_its_experiment(folder: Path) -> Iterator[Path]:
+  """Yields a folder of runs that has this one only, by the name that pages know it by."""
+  name = _experiment(folder)
+  with tempfile.TemporaryDirectory() as place:
+    above = Path(place, folder.resolve().parent.name or "runs")
+    above.mkdir()
+    (above / name).symlink_to(folder.resolve())
+    yield above
 
 
 def _experiment(folder: Path) -> str:
@@ -33,7 +58,7 @@ def _experiment(folder: Path) -> str:
 
   name = str(RunFolder(folder).provenance().get("experiment"))
   if name not in names():
-    raise UserError(f"verify: {folder} holds a run of {name[:80]!r}, which is no experiment here")
+    raise UserError(f"{folder} holds a run of {name[:80]!r}, which is no experiment here")
   return name
 
 

@@ -3,8 +3,8 @@
   hw1 list                                   the experiments, and which profiles have them
   hw1 run NAME [--profile=quick] [--flag=value ...]       one experiment; --help lists its flags
   hw1 run-all [PROFILE] [NAME ...] [--flag=value ...]     several, and one page of their results
-  hw1 report FOLDER                          the page of a folder of runs
-  hw1 verify FOLDER                          what can be recomputed of runs, line by line
+  hw1 report FOLDER                          the page of a folder of runs, or of one run
+  hw1 verify FOLDER                          what can be recomputed of them, line by line
   hw1 export RUN ... [--format=safetensors]  trained weights, as PyTorch's state dicts have them
   hw1 completion bash                        for .bashrc: eval "$(hw1 completion bash)"; or zsh
 
@@ -103,8 +103,8 @@ def run_all(arguments: Sequence[str]) -> int:
 
 
 def report(arguments: Sequence[str]) -> int:
-  """Writes the page of a folder of runs and prints its path."""
-  from hw1_jax.report.main import main as write_page
+  """Writes the page of a folder of runs, or of one run folder, and prints its path."""
+  from hw1_jax.command.inspecting import report as write_page
 
   return write_page(arguments)
 

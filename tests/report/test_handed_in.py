@@ -135,3 +135,12 @@ def test_hw1_verifies_a_folder_of_runs_and_a_single_run(handed_in, capsys):
   assert hw1(["verify", str(handed_in / "simulate_function")]) == 0
   assert capsys.readouterr().out == whole
   assert "simulate_function: agrees: result.npz: SHA-256 as in provenance.json" in whole
+
+
+def test_a_single_run_has_a_page_wherever_its_folder_is(handed_in, tmp_path, capsys):
+  shutil.copytree(handed_in / "simulate_function", tmp_path / "fit")
+  assert hw1(["report", str(tmp_path / "fit")]) == 0
+  assert capsys.readouterr().out == f"{tmp_path / 'fit' / 'report.html'}\n"
+  page = (tmp_path / "fit" / "report.html").read_text()
+  assert 'id="simulate_function"' in page
+  assert not re.search(r'src="(?!data:)', page)  # it holds its figures
