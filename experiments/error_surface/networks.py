@@ -25,8 +25,10 @@ class Network(NamedTuple):
 
 
 def train_on_images(config: Any, images: data.ImageData, monitor: Monitor) -> Network:
-  """Returns the MLP on images; the Hessian is that of the first `hessian_examples`."""
-  model = models.MLP((*models.parse_widths(config.widths), images.num_classes), config.activation)
+  """Returns the network on images; the Hessian is that of the first `hessian_examples`."""
+  model = models.make_mlp(
+    config.widths, images.num_classes, images.train_images.shape[1:], activation=config.activation
+  )
   optimizer = optimizers.make_optimizer(config.optimizer, config.learning_rate)
   task = training.ImageTraining(
     model, optimizer, config.batch_size, config.num_epochs, snapshot_epochs=1
@@ -36,7 +38,7 @@ def train_on_images(config: Any, images: data.ImageData, monitor: Monitor) -> Ne
   assert trained.snapshots is not None  # the task asks for them
   ravel = jax.jit(jax.vmap(lambda params: pytrees.ravel(params)[0]))
   start = np.asarray(ravel(trained.initial_params))[:, None]
-  mapped = devices.map_members(analysis.surface.make_surface_mlp(model), num_shared=3)
+  mapped = devices.map_members(analysis.surface.make_surface(model), num_shared=3)
   inputs, labels = images.train_images, images.train_labels
   few = jnp.asarray(inputs[: config.hessian_examples]), labels[: config.hessian_examples]
   return Network(

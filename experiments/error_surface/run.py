@@ -20,7 +20,7 @@ from .planes import Grid, measure_plane, slices, top_eigenpairs
 class Config(shared.ImageSettings):
   """Settings; the defaults are our choice. Three runs at least, for the plane through solutions."""
 
-  widths: str = shared.widths("500", "hidden widths of the MLP on images")
+  widths: str = shared.mlps("500", "hidden widths of the MLP on images")
   activation: str = shared.activation()
   learning_rate: float = shared.learning_rate(1e-3, "step size on images")
   batch_size: int = shared.batch_size(100)

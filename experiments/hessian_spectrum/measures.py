@@ -9,12 +9,12 @@ from hw1_jax import analysis, models
 from hw1_jax.training import losses
 
 
-def make_loss(model: models.MLP) -> Callable[..., jax.Array]:
+def make_loss(model: Any) -> Callable[..., jax.Array]:
   """Returns (params, (images, labels)) -> mean cross-entropy in nats."""
   return lambda params, batch: losses.cross_entropy(models.apply(model, params, batch[0]), batch[1])
 
 
-def make_top(model: models.MLP, *, num_steps: int, num_largest: int) -> Callable[..., Any]:
+def make_top(model: Any, *, num_steps: int, num_largest: int) -> Callable[..., Any]:
   """Returns jitted `((images, labels), params, key) -> {"top", "residuals"}`, Hessian, [k]."""
   loss = make_loss(model)
 
@@ -29,7 +29,7 @@ def make_top(model: models.MLP, *, num_steps: int, num_largest: int) -> Callable
 
 
 def make_measure(
-  model: models.MLP, *, num_probes: int, num_steps: int, num_largest: int
+  model: Any, *, num_probes: int, num_steps: int, num_largest: int
 ) -> Callable[..., dict[str, jax.Array]]:
   """Returns jitted `((images, labels), params, key) -> {"loss", "hessian_nodes", ...}`."""
 

@@ -20,7 +20,7 @@ from .measures import make_measure, make_top
 class Config(shared.ImageSettings):
   """Settings; the defaults are our choice, the network the long report's."""
 
-  widths: str = shared.widths("500")
+  widths: str = shared.mlps("500")
   activation: str = shared.activation()
   learning_rate: float = shared.learning_rate(1e-3)
   batch_size: int = shared.batch_size(600)
@@ -70,7 +70,7 @@ class Result(NamedTuple):
 
 
 def descend(
-  config: Config, model: models.MLP, images: data.ImageData, monitor: Monitor
+  config: Config, model: Any, images: data.ImageData, monitor: Monitor
 ) -> dict[str, np.ndarray]:
   """Returns "sharpness" and "loss" [R, T] along full-batch gradient descent at every rate."""
   x = data.as_float(images.train_images[: config.descent_examples])
@@ -89,7 +89,9 @@ def descend(
 
 def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
   """Returns the spectra over a training, the edge of stability, and the outliers by classes."""
-  model = models.MLP((*models.parse_widths(config.widths), images.num_classes), config.activation)
+  model = models.make_mlp(
+    config.widths, images.num_classes, images.train_images.shape[1:], activation=config.activation
+  )
   optimizer = optimizers.make_optimizer(config.optimizer, config.learning_rate)
   keys = rng.member_keys(config.seed, config.num_runs)
   measure = make_measure(

@@ -1,13 +1,11 @@
 """Spectra of large symmetric matrices from products alone: Lanczos and random probes.
 
-K Lanczos runs go side by side, [K, P], so that the data set is read once for all of them. Memory:
-the basis, m K P numbers for m steps (160 MB for 100 steps at 397,510 parameters in float32, each
-run), and what the operator keeps. Each new vector is orthogonalized against the whole basis, a
-block of rows at a time: without it, converged eigenvalues come up again as ghosts.
+K Lanczos runs go side by side, [K, P], so that the data set is read once for all of them. The basis
+takes m K P numbers for m steps: 160 MB a run for 100 steps at 397,510 float32 parameters. Each new
+vector is orthogonalized against all of it, else converged eigenvalues come up again as ghosts.
 
-What they cannot do: a run from one vector finds one eigenvector of each distinct eigenvalue, so
-multiplicities are seen by the density only; eigenvalues in the bulk do not converge; in float32
-nothing below about 1e-6 max|lambda| has a sign.
+Multiplicities are seen by the density only: one run finds one eigenvector of an eigenvalue. Those in
+the bulk do not converge; in float32 nothing below about 1e-6 max|lambda| has a sign.
 """
 
 from typing import Any, NamedTuple

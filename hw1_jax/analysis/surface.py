@@ -161,6 +161,29 @@ def make_surface_mlp(
   return measure
 
 
+def make_surface(model: Any) -> Callable[..., dict[str, jax.Array]]:
+  """Returns what `make_surface_mlp` returns, for any model; of an MLP that function itself.
+
+  >>> import jax
+  >>> images, labels = jnp.full((5, 2, 2, 1), 255, jnp.uint8), jnp.array([0, 1, 2, 0, 1])
+  >>> model = models.MLP((4, 3))
+  >>> corners = models.init_members(model, jax.random.split(jax.random.key(0), 3), (1, 2, 2, 1))
+  >>> values = make_surface(model)(images, labels, corners, jnp.zeros((7, 2)))
+  >>> {name: each.shape for name, each in values.items()}
+  {'accuracy': (7,), 'loss': (7,)}
+  """
+  if isinstance(model, models.MLP):
+    return make_surface_mlp(model)
+  evaluate = evaluation.make_evaluate(model)
+
+  def measure(
+    images: jax.Array, labels: jax.Array, corners: PyTree, coordinates: jax.Array
+  ) -> dict[str, jax.Array]:
+    return measure_on(lambda params: evaluate(images, labels, params), corners, coordinates)
+
+  return measure
+
+
 def frame(corners: PyTree) -> np.ndarray:
   """Returns R [D, D], upper triangular, float64: distances in weight space of affine coordinates.
 

@@ -298,6 +298,20 @@ def test_every_experiment_on_images_takes_a_network(name, flags, tmp_path):
   assert (tmp_path / "run" / "result.npz").is_file()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["error_surface", "hessian_spectrum"])
+@pytest.mark.parametrize("kind", ["linen", "nnx", "equinox"])
+def test_surfaces_and_spectra_are_of_any_network(name, kind, my_module, tmp_path):
+  if kind == "equinox":
+    pytest.importorskip(kind)
+  flags = [*tiny_flags(name), f"--model={my_module(KINDS[kind])}:make", f"--workdir={tmp_path}"]
+  main(experiment(name), [name, *flags])
+  with np.load(tmp_path / "result.npz") as result:
+    found = {n: result[n] for n in result.files if "loss" in n}
+  assert found
+  assert all(np.isfinite(each).all() for each in found.values())
+
+
 def test_a_wrong_name_is_one_line(tmp_path):
   shutil.copy(EXAMPLE / "my_module.py", tmp_path)
   done = command(tmp_path, "-m", "experiments.gradient_norm", "--model=my_module:maek")
