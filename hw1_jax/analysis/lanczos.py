@@ -4,7 +4,7 @@ K Lanczos runs go side by side, [K, P], so that the data set is read once for al
 takes m K P numbers for m steps: 160 MB a run for 100 steps at 397,510 float32 parameters. Each new
 vector is orthogonalized against all of it, else converged eigenvalues come up again as ghosts.
 
-Multiplicities are seen by the density only: one run finds one eigenvector of an eigenvalue. Those in
+Multiplicities are seen by the density only: a run finds one eigenvector of an eigenvalue. Those in
 the bulk do not converge; in float32 nothing below about 1e-6 max|lambda| has a sign.
 """
 
