@@ -18,7 +18,7 @@ LABELS = {
 
 def draw_ways(result: Result) -> Figure:
   """Returns loss and accuracy on the three ways; solid: training, the test set beside it."""
-  figure, axes = figures.canvas(2, 2, width=5.2, height=3.4)
+  figure, axes = figures.canvas(2, 2, width=2.9, height=2.4)
   for row, kind in enumerate(("train", "test")):
     name = {"train": "training", "test": "test"}[kind]
     for i, way in enumerate(WAYS):
@@ -26,7 +26,7 @@ def draw_ways(result: Result) -> Figure:
       accuracy = 100 * result.between[f"{way}/{kind}_accuracy"]
       figures.curves(axes[2 * row], result.alphas, loss, LABELS[way], i)
       figures.curves(axes[2 * row + 1], result.alphas, accuracy, LABELS[way], i)
-    where = "α, from one solution to the other"
+    where = "α"
     figures.label(axes[2 * row], where, "cross-entropy (nats)", f"{name} loss", yscale="log")
     figures.label(axes[2 * row + 1], where, "accuracy (%)", f"{name} accuracy")
   return figures.legend(figure)
@@ -55,7 +55,7 @@ def draw_common(config: Config, result: Result) -> Figure:
     ax.set_ylim(bottom=0)
     figures.label(ax, f"common epochs, of {config.num_epochs}", "barrier (nats)",
                   f"{kind} loss")  # fmt: skip
-  return figures.legend(figure, columns=2)
+  return figures.legend(figure)
 
 
 def draw_paths(result: Result) -> Figure:
@@ -71,9 +71,9 @@ def draw_paths(result: Result) -> Figure:
       ax.plot(*path[-1], markersize=12, linestyle="none", markeredgecolor="black", marker="*",
               color=look["color"], label=f"its solution, {i + 1}")  # fmt: skip
     ax.set_aspect("equal", adjustable="datalim")
-    x, y = (f"component {c + 1} ({share[c]:.1f} % of variance)" for c in (0, 1))
+    x, y = (f"component {c + 1} ({share[c]:.1f} %)" for c in (0, 1))
     figures.label(ax, x, y, title)
-  return figures.legend(figure, columns=4)
+  return figures.legend(figure)
 
 
 def draw(config: Config, result: Result) -> dict[str, Figure]:

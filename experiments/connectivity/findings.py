@@ -92,7 +92,7 @@ def summarize(config: Config, result: Result) -> Summary:
   }
   tables = {"ways": way_rows(result), "parted": parted_rows(result)}
   claims = tuple(judge_claims(result))
-  return Summary(tuple(numbers), claims, tuple(findings), captions, tables)
+  return Summary(tuple(numbers), claims, tuple(findings), captions, tables, ways["training"])
 
 
 def judge_claims(result: Result) -> list[Claim]:

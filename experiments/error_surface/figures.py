@@ -41,7 +41,7 @@ def draw_marks(ax: Axes, plane: str, marks: np.ndarray) -> None:
 
 def draw_loss(result: Result, kind: str) -> Figure:
   """Returns the three planes with contours of the loss on a logarithmic scale."""
-  figure, axes = figures.canvas(3, width=4.8, height=4.3)
+  figure, axes = figures.canvas(1, 3, width=4.8, height=3.5)
   for ax, plane in zip(axes, PLANES):
     key = f"{kind}/{plane}"
     loss = np.maximum(result.loss[key], 1e-12).T  # rows: y
@@ -54,12 +54,12 @@ def draw_loss(result: Result, kind: str) -> Figure:
     bar.ax.set_yticklabels([f"{value:.2g}" for value in bar_levels], fontsize=8)
     bar.set_label(f"training loss ({UNITS[kind]})")
     finish(ax, plane, result.marks[key])
-  return figures.legend(figure, columns=4)
+  return figures.legend(figure)
 
 
 def draw_accuracy(result: Result) -> Figure:
   """Returns the three planes of the network on images with its accuracy."""
-  figure, axes = figures.canvas(3, width=4.8, height=4.3)
+  figure, axes = figures.canvas(1, 3, width=4.8, height=3.5)
   for ax, plane in zip(axes, PLANES):
     key = f"images/{plane}"
     accuracy = 100 * result.accuracy[key].T
@@ -67,9 +67,9 @@ def draw_accuracy(result: Result) -> Figure:
                          cmap="cividis")  # fmt: skip
     ax.contour(result.x[key], result.y[key], accuracy, [50, 90, 99], colors="black", linewidths=0.6)
     bar = figure.colorbar(filled, ax=ax, shrink=0.85, ticks=[0, 20, 40, 60, 80, 100])
-    bar.set_label("training accuracy (%); lines: 50, 90, 99")
+    bar.set_label("training accuracy (%)")
     finish(ax, plane, result.marks[key])
-  return figures.legend(figure, columns=4)
+  return figures.legend(figure)
 
 
 def finish(ax: Axes, plane: str, marks: np.ndarray) -> None:
@@ -77,14 +77,14 @@ def finish(ax: Axes, plane: str, marks: np.ndarray) -> None:
   draw_marks(ax, plane, marks)
   ax.grid(False)
   ax.set_aspect("equal")  # distances in the plane mean something
-  figures.label(ax, "distance in weight space", "distance, perpendicular", TITLES[plane])
+  figures.label(ax, "distance in weight space", "perpendicular to it", TITLES[plane])
 
 
 def draw_surface(result: Result) -> Figure:
   """Returns the random planes as surfaces."""
-  figure = Figure(figsize=(11.5, 5.0), layout="constrained")
+  figure = Figure(figsize=(5.0, 8.4), layout="constrained")
   for i, kind in enumerate(NETWORKS):
-    ax = figure.add_subplot(1, 2, i + 1, projection="3d")
+    ax = figure.add_subplot(2, 1, i + 1, projection="3d")
     key = f"{kind}/random"
     height = np.log10(np.maximum(result.loss[key], 1e-12)).T
     x, y = np.meshgrid(result.x[key], result.y[key])
@@ -118,7 +118,7 @@ def draw_slices(result: Result) -> Figure:
     values = ", ".join(f"{value:.3g}" for value in result.eigenvalues[kind])
     figures.label(ax, "distance s along the eigenvector", f"training loss ({UNITS[kind]})",
                   f"{NAMES[kind]}: λ = {values}")  # fmt: skip
-  return figures.legend(figure, columns=5)
+  return figures.legend(figure)
 
 
 def draw(config: Config, result: Result) -> dict[str, Figure]:

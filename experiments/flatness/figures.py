@@ -1,5 +1,7 @@
 """The figures."""
 
+import textwrap
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -36,7 +38,7 @@ def draw_correlation(result: Result) -> Figure:
   left.axvline(0, color="black", linewidth=0.8)
   figures.label(left, "Kendall's τ with the gap", "", "rank correlation")
   right.barh(places, [ranking.score for ranking in found.values()], color=figures.COLORS[2])
-  figures.label(right, "I(V; gap | settings) / H(gap | settings)", "",
+  figures.label(right, "share of the gap's entropy", "",
                 "conditional-independence score")  # fmt: skip
   for ax in (left, right):  # after the labels, which set ticks of their own
     ax.set_yticks(places, [NAMES[name] for name in found], fontsize=8.5)
@@ -45,20 +47,20 @@ def draw_correlation(result: Result) -> Figure:
 
 def draw_audit(result: Result) -> Figure:
   """Returns each measure after over before rescaling, by factor."""
-  figure, (ax,) = figures.canvas(width=8.0, height=5.2)
+  figure, (ax,) = figures.canvas(width=figures.WIDEST, height=5.6)
   names = sorted(NAMES, key=lambda name: (name in INVARIANT, name))
   places = np.arange(len(names))[::-1]
   for i, factor in enumerate(result.factors):
     values = np.array([result.audit[name][:, i] for name in names])
     values = np.maximum(values, 1e-12)
-    middle = np.median(values, axis=1)
-    ax.errorbar(
-      middle, places + 0.2 * (1 - i), xerr=[middle - values.min(1), values.max(1) - middle],
-      linestyle="none", capsize=2, markersize=5, label=f"factor {factor:g}", **figures.marker(i),
-    )  # fmt: skip
+    y = places + 0.25 * (1 - i)
+    ax.plot(values, y, linestyle="none", marker=".", markersize=3, color=figures.COLORS[i],
+            alpha=figures.faint(values.shape[1]))  # fmt: skip
+    ax.plot(np.median(values, axis=1), y, linestyle="none", markersize=5.5,
+            label=f"factor {factor:g}: median", **figures.marker(i))  # fmt: skip
   ax.axvline(1, color="black", linewidth=0.8)
   ax.axhline(len(INVARIANT) - 0.5, color="black", linewidth=0.8, linestyle=":")
-  figures.label(ax, "value after rescaling over before (below the dots: invariant by theory)",
+  figures.label(ax, "after over before (below the line: invariant)",
                 "", "same function, other weights", xscale="log")  # fmt: skip
   ax.set_yticks(places, [NAMES[name] for name in names], fontsize=8.5)
   return figures.legend(figure)
@@ -66,12 +68,12 @@ def draw_audit(result: Result) -> Figure:
 
 def draw_scatter(result: Result) -> Figure:
   """Returns the gap against four measures, coloured by label noise."""
-  figure, axes = figures.canvas(2, 2, width=4.8, height=3.4)
+  figure, axes = figures.canvas(2, 2, width=2.9, height=2.5)
   noise = result.settings[:, -1]
   for ax, name in zip(axes, SHOWN):
     for i, level in enumerate(np.unique(noise)):
       rows = used(result) & (noise == level)
       ax.plot(result.measures[name][rows], 100 * gap(result)[rows], linestyle="none", markersize=5,
               label=f"label noise {level:g}", **figures.marker(i))  # fmt: skip
-    figures.label(ax, NAMES[name], "gap in error (%)", xscale="log")
+    figures.label(ax, textwrap.fill(NAMES[name], 28), "gap in error (%)", xscale="log")
   return figures.legend(figure)

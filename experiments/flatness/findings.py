@@ -153,13 +153,12 @@ def summarize(config: Config, result: Result) -> Summary:
   return Summary(
     tuple(numbers), tuple(claims), (first, second, third, fourth, fifth),
     {
-      "correlation": f"Kendall's τ of each measure with the generalization gap, bars: 95 % "
-      f"bootstrap intervals over settings; right: score given any two settings. {second}",
-      "audit": f"Each measure after rescaling over before, median and range over "
-      f"{len(moved[most])} networks. {fifth}",
-      "scatter": f"The gap against four measures, a point a network. {first}",
+      "correlation": second,
+      "audit": fifth,
+      "scatter": first,
     },
     {"networks": networks(result), "measures": table(found)},
+    second,
   )  # fmt: skip
 
 

@@ -20,11 +20,12 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   ):
     for m in range(len(values)):
       ax.plot(epochs, values[m], color="#999999", linewidth=0.4, alpha=0.6, rasterized=True,
-              label="single runs" if m == 0 else None)  # fmt: skip
+              label="each run" if m == 0 else None)  # fmt: skip
     going = int((np.isfinite(values).mean(axis=0) >= 0.5).sum())  # runs only end: a first part
     keep = figures.thin(going)
     ax.plot(epochs[keep], np.nanmedian(values[:, keep], axis=0), linewidth=1.6,
-            label=f"median of {len(values)} runs", **figures.style(0))  # fmt: skip
+            label=f"median, while half of {len(values)} runs go on",
+            **figures.style(0))  # fmt: skip
     if config.report == "long":
       figures.reported(ax, list(told), list(told.values()))
     figures.label(ax, "epoch (one step each)", name, yscale="log")

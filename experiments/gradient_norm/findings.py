@@ -75,6 +75,7 @@ def summarize(config: Config, result: Result) -> Summary:
     [1 + np.argmax(loss.astype(float) ** 2 <= float(loss[0]) * loss[k])
      for loss, k in zip(result.loss, last)]
   )  # fmt: skip
+  middle = result.gradient_norm[rows, halves - 1]
   joint = (
     f"Over a run's epochs the rank correlation of norm and loss is {spread(together)}; half of the "
     f"loss's fall on a log scale is done by epoch {spread(halves)} of {spread(last + 1)}."
@@ -104,11 +105,12 @@ def summarize(config: Config, result: Result) -> Summary:
     tuple(numbers),
     tuple(judge_claims(config, result)),
     tuple(findings),
-    {
-      "gradient_norm": f"{finding} The median is over runs that are still going, while at least "
-      "half of them are."
-    },
+    {"gradient_norm": finding},
     {"gradient_norm": table},
+    f"By epoch {spread(halves)} half of the loss's fall on a log scale is done, "
+    f"and the norm has gone from {spread(result.gradient_norm[:, 0])} to {spread(middle)}. "
+    f"Over all epochs their rank correlation is {spread(together)}, and from one epoch to the next "
+    f"the norm changes by up to a factor of {spread(rough)}.",
   )
 
 

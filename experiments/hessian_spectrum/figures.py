@@ -53,7 +53,7 @@ def draw_edge(result: Result) -> Figure:
   left.plot([], [], color="black", linestyle="--", linewidth=0.9, label="2 / learning rate")
   figures.label(left, "step", "largest eigenvalue", "sharpness", yscale="log")
   figures.label(right, "step", "mean squared error", "loss", yscale="log")
-  return figures.legend(figure, columns=4)
+  return figures.legend(figure)
 
 
 def draw_outliers(result: Result) -> Figure:
@@ -71,7 +71,7 @@ def draw_outliers(result: Result) -> Figure:
   right.plot(result.classes, result.classes - 1, color="black", linewidth=0.9, label="C - 1")
   for m in range(found.shape[1]):
     right.plot(result.classes, found[:, m], linestyle="none", marker="o", markerfacecolor="none",
-               label="eigenvalues above the largest gap, a run each" if m == 0 else None,
+               label="above the largest gap, each run" if m == 0 else None,
                color=figures.COLORS[0])  # fmt: skip
   figures.label(right, "classes C in the training set", "number", "eigenvalues that stand apart")
-  return figures.legend(figure, columns=4)
+  return figures.legend(figure)

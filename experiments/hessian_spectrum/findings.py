@@ -150,23 +150,36 @@ def summarize(config: Config, result: Result) -> Summary:
     tuple(claims),
     (density, check, edge.replace("descent. Largest", "descent: largest"), by_class),
     {
-      "density": f"Spectral density of Hessian and Gauss-Newton matrix, run 1: "
-      f"mean over {config.num_probes} probes and one standard error (band), smoothed. {density}",
-      "edge": f"Largest eigenvalue of the Hessian of the mean squared error along full-batch "
-      f"gradient descent, dashed: 2 / learning rate. {by_edge(result)}",
-      "outliers": f"The largest eigenvalues, over the largest of all, by the number of classes in "
-      f"the training set. {by_class}",
+      "density": f"After epoch {result.epochs[last]} {show(100 * fraction)} % of run 1's "
+      f"eigenvalues lie above {THRESHOLD:g} of the largest, and the Gauss-Newton matrix's largest "
+      f"is {spread(spectra['gauss_newton_top'][:, last, 0] / top[:, last])} times the Hessian's "
+      f"(mean of {config.num_probes} probes, band: one standard error).",
+      "edge": "Full-batch gradient descent ends with a largest eigenvalue of "
+      f"{by_edge(result)} (dashed).",
+      "outliers": f"Eigenvalues that stand apart number {by_class_words(result)}: C - 1 in "
+      f"{claims[1].numbers['true_in_runs']} of {claims[1].numbers['runs']} trainings.",
     },
     {"eigenvalues": tables(result)},
+    f"After training {show(100 * fraction)} % of {parameters:,} eigenvalues lie above "
+    f"{THRESHOLD:g} of the largest, {spread(top[:, last])}. Those that stand apart number "
+    f"{by_class_words(result)}.",
   )
 
 
 def by_edge(result: Result) -> str:
-  """Returns the sentence on gradient descent."""
-  return "At the end it is " + ", ".join(
+  """Returns where gradient descent ends, in units of 2 / learning rate."""
+  return ", ".join(
     f"{show(edge)} times 2 / learning rate at {rate:g}"
     for rate, edge in zip(result.descent_rates, at_the_edge(result))
-  ) + "."  # fmt: skip
+  )
+
+
+def by_class_words(result: Result) -> str:
+  """Returns how many eigenvalues stand apart by the number of classes."""
+  return ", ".join(
+    f"{spread(found)} with {count} classes"
+    for count, found in zip(result.classes, outliers(result))
+  )
 
 
 def tables(result: Result) -> list[dict]:

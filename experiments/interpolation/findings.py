@@ -92,15 +92,16 @@ def summarize(config: Config, result: Result) -> Summary:
         f"{spread(rise)} instead of {spread(high['test'])} nats."
       )
     numbers += pair_numbers(config, result, i)
-    told = "; ".join(
-      f"{name}: test loss {spread(ends['test_loss'][:, j])}, test accuracy "
-      f"{spread(100 * ends['test_accuracy'][:, j], 4)} %"
-      for j, name in enumerate(names)
-    )
+    last = [np.array([row[np.isfinite(row)][-1] for row in result.pair_train_loss[pair][:, j]])
+            for j in (0, 1)]  # fmt: skip
     captions[f"training_{pair}"] = (
-      f"Training loss of the two members of the {title}, running mean over the epoch."
+      f"The training loss, running mean over the epoch, ends at {spread(last[0])} with {names[0]} "
+      f"and at {spread(last[1])} with {names[1]}."
     )
-    captions[pair] = f"Loss and accuracy between {names[0]} (α = 0) and {names[1]} (α = 1). {told}."
+    captions[pair] = (
+      f"Between {names[0]} (α = 0) and {names[1]} (α = 1) the test loss rises by "
+      f"{spread(high['test'])} nats above the mix of its ends"
+    )
     if result.retrained:
       both = (result.evaluated, result.retrained)
       low = [spread(100 * table[f"{pair}/test_accuracy"].min(axis=1)) for table in both]
@@ -111,7 +112,8 @@ def summarize(config: Config, result: Result) -> Summary:
         f"{low[1]} %"
       )
       findings.append(f"{title.capitalize()}: {text}.")
-      captions[pair] += f" After more training: {text}."
+      captions[pair] += f"; {text}"
+    captions[pair] += "."
     for variant in ("evaluated", "retrained"):
       table = getattr(result, variant)
       if table:
@@ -121,7 +123,24 @@ def summarize(config: Config, result: Result) -> Summary:
           for m in range(config.num_runs) for a, alpha in enumerate(alphas)
         ]  # fmt: skip
   claims = tuple(judge_claims(config, result))
-  return Summary(tuple(numbers), claims, tuple(findings), captions, {"curves": rows})
+  curves_table = {"curves": rows}
+  return Summary(
+    tuple(numbers), claims, tuple(findings), captions, curves_table, answer(config, result)
+  )
+
+
+def answer(config: Config, result: Result) -> str:
+  """Returns how high the barriers of the test loss are, pair by pair."""
+  parts: list[str] = []
+  apart: list[str] = []
+  for i, pair in enumerate(PAIRS):
+    for key, told in ((pair, parts), (pair + INDEPENDENT, apart)):
+      if f"{key}/test_loss" in result.ends:
+        high = barrier(result.alphas, result.evaluated[f"{key}/test_loss"],
+                       result.ends[f"{key}/test_loss"])  # fmt: skip
+        told.append(f"{spread(high)} nats between {' and '.join(describe(config, i))}")
+  more = f" With starts of their own it is {' and '.join(apart)}." if apart else ""
+  return f"A barrier of the test loss of {', and of '.join(parts)}.{more}"
 
 
 def pair_numbers(config: Config, result: Result, pair: int) -> list[Number]:
@@ -131,16 +150,17 @@ def pair_numbers(config: Config, result: Result, pair: int) -> list[Number]:
   loss exact. Its training accuracies, means of running ones over steps, have no partner here.
   """
   key, title = PAIRS[pair], TITLES[PAIRS[pair]]
-  note = "" if config.dataset == "mnist" else "reported on MNIST"
+  mnist = config.dataset == "mnist"  # no number of another data set beside ours
   printed = reported.read("interpolation_training").where(pair=key).columns
   numbers = []
   for j, (name, column) in enumerate(zip(describe(config, pair), ("first", "second"))):
     last = config.value("num_epochs", 2 * pair + j)
     theirs = dict(zip(printed["epoch"].tolist(), printed[column].tolist())).get(last)
+    theirs = theirs if mnist else None
     ours = result.pair_train_loss[key][:, j, last - 1]
     numbers.append(
       Number(f"{title}, {name}: training loss, running mean of epoch {last}", tuple(ours), "nats",
-             theirs, note)
+             theirs)
     )  # fmt: skip
   if not result.retrained:
     return numbers
@@ -152,7 +172,7 @@ def pair_numbers(config: Config, result: Result, pair: int) -> list[Number]:
       ours = at(result.alphas, result.retrained[f"{key}/{column}"], alpha)
       if near.any() and result.alphas[0] <= alpha <= result.alphas[-1]:
         name = f"{title}, trained on, alpha {alpha:g}: {column.replace('_', ' ')}"
-        numbers.append(Number(name, tuple(ours), "nats", float(y[near][0]), note))
+        numbers.append(Number(name, tuple(ours), "nats", float(y[near][0]) if mnist else None))
   return numbers
 
 

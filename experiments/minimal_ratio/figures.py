@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import MaxNLocator
 
 from hw1_jax.analysis import critical_points
 from hw1_jax.report import figures
@@ -56,8 +56,8 @@ def draw_path(config: Config, result: Result) -> Figure:
     ax.set_ylim(bottom=0)
   if config.report == "long":
     told = np.asarray(told_by_report.EPOCHS)
-    figures.reported(axes[0], told[:, 0], told[:, 1],
-                     "notebook, layerwise count")  # fmt: skip
+    figures.reported(axes[0], told[:, 0], told[:, 1], "reported in the notebook, layerwise count",
+                     joined=False)  # fmt: skip
   return figures.legend(figure)
 
 
@@ -84,17 +84,18 @@ def draw_counts(config: Config, result: Result) -> Figure:
   for i, name in enumerate(("positive", "zero", "negative")):
     color = (0, 5, 1)[i]
     values = (result.counts / sizes)[..., i]
-    ax.plot(result.rtols, np.median(values, 0), label=name, linewidth=1.8,
+    ax.plot(result.rtols, np.median(values, 0), label=name, linewidth=1.9,
             **figures.style(color) | {"linestyle": figures.LINES[i]})  # fmt: skip
-    ax.fill_between(result.rtols, values.min(0), values.max(0), color=figures.COLORS[color],
-                    alpha=0.18, linewidth=0)  # fmt: skip
+    ax.plot(result.rtols, values.T, color=figures.COLORS[color], linewidth=0.5,
+            alpha=figures.faint(len(values)),
+            rasterized=len(values) > figures.MANY_RUNS)  # fmt: skip
   rank = np.median(result.rank / sizes[..., 0], 0)
   ax.plot(result.rtols, rank, "k.", markersize=4, label="rank of J / P")
   ax.axvline(config.rtol, color=figures.REPORTED, linewidth=0.9)
   figures.label(ax, "tolerance: |λ| up to this fraction of the largest is zero",
                 "share of the eigenvalues", xscale="log")  # fmt: skip
   ax.set_ylim(-0.02, 1.02)
-  return figures.legend(figure, columns=4)
+  return figures.legend(figure)
 
 
 def draw_ratio(config: Config, result: Result) -> Figure:
@@ -116,10 +117,10 @@ def draw_ratio(config: Config, result: Result) -> Figure:
                    **figures.marker(index))  # fmt: skip
     log = "log" if np.all(result.loss > 0) else "linear"
     figures.label(ax, "loss (MSE)", "minimal ratio", title, xscale=log)
-    ax.xaxis.set_minor_formatter(NullFormatter())
   if long:
     told = np.asarray(told_by_report.FIGURE)
-    figures.reported(axes[2], told[:, 1], told[:, 0], "report's figure")
+    figures.reported(axes[2], told[:, 1], told[:, 0], "reported, read from its figure",
+                     joined=False)  # fmt: skip
     figures.label(axes[2], "loss (MSE)", "minimal ratio", "report: layerwise count, 1-20-1")
   return figures.legend(figure)
 
@@ -141,6 +142,7 @@ def draw_norms(config: Config, result: Result) -> Figure:
                color=figures.COLORS[6], label="not reached")  # fmt: skip
   _tolerance(ax, config.grad_tolerance)
   figures.label(ax, "run, by increasing final norm", "gradient norm", yscale="log")
+  ax.xaxis.set_major_locator(MaxNLocator(integer=True))
   return figures.legend(figure, columns=2)
 
 
@@ -148,17 +150,25 @@ def draw_saddles(config: Config, result: Result) -> Figure:
   """Returns minimal ratio against loss at the critical points nearest to early networks."""
   figure, (ax,) = figures.canvas()
   shares = count(result.saddle_eigenvalues, config.rtol)
+  zero = result.saddle_gradient_norm <= critical_points.GRAD_TOLERANCE
+  losses = result.saddle_loss[zero]
+  alike = losses.size == 0 or np.ptp(losses) < 0.05 * losses.max()
+  title = f"{config.saddle_widths} {config.saddle_activation}, λ > {config.rtol:g} max|λ|"
   for i, epoch in enumerate(result.saddle_epochs):
-    found = result.saddle_gradient_norm[i] <= critical_points.GRAD_TOLERANCE
-    ax.scatter(result.saddle_loss[i][found], shares.positive[i][found], s=30, alpha=0.7,
+    found = zero[i]
+    x = result.saddle_loss[i][found]
+    if alike:  # one loss for all: beside each other by where they come from
+      x = i + np.linspace(-0.3, 0.3, len(x) + 2)[1:-1]
+    ax.scatter(x, shares.positive[i][found], s=30, alpha=0.7,
                label=f"from epoch {epoch}: {int(found.sum())} of {found.size}",
                **figures.marker(i))  # fmt: skip
-  title = f"{config.saddle_widths} {config.saddle_activation}, λ > {config.rtol:g} max|λ|"
-  figures.label(ax, "loss (MSE)", "minimal ratio", title)
-  low, high = ax.get_xlim()
-  if high - low < 0.2 * high:  # the same loss for all: no zoom into its rounding
-    ax.set_xlim(0.8 * low, 1.2 * high)
-  return figures.legend(figure, columns=2)
+  if alike:
+    told = f", all at a loss of {np.median(losses):.3g}" if losses.size else ""
+    figures.label(ax, "epochs of training before the search", "minimal ratio", title + told)
+    ax.set_xticks(range(len(result.saddle_epochs)), [str(e) for e in result.saddle_epochs])
+  else:
+    figures.label(ax, "loss (MSE)", "minimal ratio", title)
+  return figures.legend(figure)
 
 
 def _tolerance(ax: Axes, value: float) -> None:

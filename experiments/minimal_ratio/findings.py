@@ -70,18 +70,29 @@ def summarize(config: Config, result: Result) -> Summary:
     Number("loss after the search", tuple(result.loss), "MSE"),
   )
   sentences = describe(config, result, counts)
+  zeros = f"{spread(counts.zero)} of the eigenvalues are zero to a tolerance of {config.rtol:g}"
   captions = {
     "minimal_ratio": sentences["path"],
     "spectra": sentences["negative"],
-    "counts": sentences["zeros"],
-    "ratio_and_loss": sentences["ratio"],
-    "gradient_norms": sentences["search"],
+    "counts": f"How many eigenvalues are zero depends on the tolerance: {zeros}.",
+    "ratio_and_loss": f"At points of zero gradient, with losses of {spread(result.loss)}, the "
+    f"minimal ratio is {spread(counts.plain)} by the plain count and {spread(counts.positive)} "
+    "with zeros told apart.",
+    "gradient_norms": f"The search takes the gradient norm from "
+    f"{spread(result.gradient_norm_before)} to {spread(result.certificate)}, to zero within the "
+    f"tolerance in {int(ended.sum())} of {len(ended)} runs.",
     "saddles": sentences["saddles"],
   }
+  answer = (
+    f"{int(ended.sum())} of {len(ended)} runs reach a zero gradient, and there "
+    f"{spread(counts.positive)} of the eigenvalues are positive, {spread(counts.zero)} zero and "
+    f"{spread(counts.negative)} negative. A plain count of λ > 0, which counts rounding too, "
+    f"says {spread(counts.plain)}."
+  )
   findings = tuple(sentences.values())
   return Summary(
     numbers, tuple(judge_claims(config, result)), findings, captions,
-    {"minimal_ratio": table(config, result, counts)},
+    {"minimal_ratio": table(config, result, counts)}, answer,
   )  # fmt: skip
 
 

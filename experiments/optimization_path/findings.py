@@ -18,6 +18,8 @@ def told(config: Config) -> dict[int, tuple[float, int]]:
   """
   if (config.report, config.widths, config.batch_size) != ("long", "500", 100):
     return {}
+  if config.dataset != "mnist":  # no number of another data set beside ours
+    return {}
   table = reported.read("optimization_path").columns
   found: dict[int, tuple[float, int]] = {}
   for epoch, loss, run in zip(table["epoch"], table["running_train_loss"], table["run"]):
@@ -50,11 +52,10 @@ def summarize(config: Config, result: Result) -> Summary:
   accuracy, loss = 100 * result.train_accuracy, result.train_loss
   numbers = []
   theirs = told(config)
-  elsewhere = "" if config.dataset == "mnist" else "; reported on MNIST"
   for epoch in (3, 6, 9, 12, 15, 36, 45):
     if epoch in result.snapshot_epoch or epoch == config.num_epochs:
       value, run = theirs.get(epoch, (None, 0))
-      note = f"reported: of its run {run}{elsewhere}" if run else ""
+      note = f"reported: of its run {run}" if run else ""
       at = f"epoch {epoch}"
       numbers += [
         Number(
@@ -68,9 +69,9 @@ def summarize(config: Config, result: Result) -> Summary:
       ]
   numbers += [
     Number("test accuracy at the end", tuple(100.0 * result.test_accuracy[:, -1]), "%",
-           "98.08 to 98.39 (8 runs)" if theirs else None, elsewhere.strip("; ")),
+           "98.08 to 98.39 (8 runs)" if theirs else None),
     Number("test loss at the end", tuple(result.test_loss[:, -1]), config.words("nats"),
-           "0.0523 to 0.0576 (8 runs)" if theirs else None, elsewhere.strip("; ")),
+           "0.0523 to 0.0576 (8 runs)" if theirs else None),
   ]  # fmt: skip
   for name, fractions in (
     ("model", result.explained_model),
@@ -99,15 +100,13 @@ def summarize(config: Config, result: Result) -> Summary:
       "which run a point belongs to rather than how training moves."
     )
   captions = {
-    "paths": f"The paths of {num_runs} trainings in the first two principal components of all "
-    f"weights ({whole.sum():.1f} % of the variance), of layer 1 ({layer1.sum():.1f} %) and of the "
-    f"last layer's weights ({last.sum():.1f} %), those of the report's table; the "
-    "labels are training accuracies in %, at a run's first and last (bold) snapshot.",
-    "history": f"Training loss from {spread(loss[:, 0])} in epoch 1 to {spread(loss[:, -1])} in "
-    f"epoch {config.num_epochs}, test loss after it {spread(result.test_loss[:, -1])}; training "
-    f"accuracy from {spread(accuracy[:, 0], 4)} % in epoch 1 to "
-    f"{spread(accuracy[:, -1], 4)} % in the last epoch, test accuracy after it "
-    f"{spread(100 * result.test_accuracy[:, -1], 4)} %.",
+    "paths": f"Two components hold {whole.sum():.1f} % of the variance of all weights of "
+    f"{num_runs} trainings, which are {places(result)}.",
+    "paths_layers": f"Layer 1 ({layer1.sum():.1f} % of its variance in two components) and the "
+    f"last layer's weights ({last.sum():.1f} %), those of the report's table.",
+    "history": f"The training loss falls from {spread(loss[:, 0])} to {spread(loss[:, -1])} in "
+    f"{config.num_epochs} epochs, the test loss to {spread(result.test_loss[:, -1])}"
+    f"{config.words(' nats')}.",
   }
   if num_runs > 1:
     pairs = np.triu_indices(num_runs, 1)
@@ -118,16 +117,15 @@ def summarize(config: Config, result: Result) -> Summary:
       f"of two runs are {spread(between)} apart, their starts were {spread(before)}.",
       f"In {apart} of {len(between)} pairs of runs the ends are farther apart than any run "
       "travelled; since hidden units may be permuted, that alone does not say that the runs found "
-      "different functions.",
+      f"different functions{in_one_order(result)}.",
     ]
   growth = result.layer_norm[:, -1] / result.layer_norm[:, 0]
   grown = "; ".join(f"layer {i + 1}: {spread(growth[:, i])}" for i in range(growth.shape[1]))
   moved = np.abs(result.weights[:, -1] - result.weights[:, 0])
   findings.append(f"Norm of a layer's weights at the end over that at the start: {grown}.")
   captions["weights"] = (
-    f"{moved.shape[1]} weights of the first run drawn at random (they move by "
-    f"{spread(moved[0])}), and the norm of each layer's weights relative to its start, which "
-    f"ends at {grown}."
+    f"Single weights of run 1 move by {spread(moved[0])}, while the norms of the layers' weights "
+    f"end at {grown.replace(';', ',')} of their start."
   )
   curves = [
     {"epoch": e + 1, "run": m + 1, **{
@@ -136,7 +134,43 @@ def summarize(config: Config, result: Result) -> Summary:
     for m in range(num_runs) for e in range(config.num_epochs)
   ]  # fmt: skip
   tables = {"snapshots": rows(result), "epochs": curves, "last_layer_weights": weight_table(result)}
-  return Summary(tuple(numbers), (), tuple(findings), captions, tables)
+  answer = (
+    f"Each of {num_runs} trainings moves {spread(result.travelled)} in weight space, and any two "
+    f"are {places(result)}."
+  )
+  return Summary(tuple(numbers), (), tuple(findings), captions, tables, answer)
+
+
+def ordered(result: Result) -> bool:
+  """Returns whether the runs' units could be put in one order."""
+  return "distance" in result.aligned and bool(np.isfinite(result.aligned["distance"]).all())
+
+
+def between_runs(distance: np.ndarray) -> str:
+  """Returns the spread of the distances [M, M] between two different runs."""
+  return spread(distance[np.triu_indices(len(distance), 1)])
+
+
+def in_one_order(result: Result) -> str:
+  """Returns how far the ends lie apart once units are matched, as the end of a sentence."""
+  if not ordered(result):
+    return ""
+  return (
+    f"; with each pair's units matched they are {between_runs(result.aligned['distance'])} apart"
+  )
+
+
+def places(result: Result) -> str:
+  """Returns how far starts and ends of the runs lie apart, in words."""
+  if len(result.travelled) == 1:
+    return f"{spread(result.travelled)} from its start"
+  matched = ""
+  if ordered(result):
+    matched = f", still {between_runs(result.aligned['distance'])} with their hidden units matched"
+  return (
+    f"{between_runs(result.end_distance)} apart at the end ({between_runs(result.start_distance)} "
+    f"at the start){matched}"
+  )
 
 
 def weight_table(result: Result) -> list[dict[str, Any]]:

@@ -16,14 +16,14 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   order = np.argsort(result.num_parameters)
   for kind, axis in (
     ("loss", config.words("cross-entropy (nats)")),
-    ("accuracy", "error, 100 % − accuracy (%)"),
+    ("accuracy", "error (%)"),
   ):
     figure, (ax,) = figures.canvas()
     shown = (
       (f"exact_train_{kind}", "training, exact"),
       (f"test_{kind}", "test"),
-      ("lowest_train_loss", "training, lowest running mean of an epoch") if kind == "loss" else
-      ("train_accuracy", "training, running mean of the last epoch"),
+      ("lowest_train_loss", "training, lowest running mean") if kind == "loss" else
+      ("train_accuracy", "training, last running mean"),
     )  # fmt: skip
     for i, (field, words) in enumerate(shown):
       values = measured(result, field)[order].T
@@ -34,16 +34,16 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
       printed = {
         int(count): value if kind == "loss" else 100 - value
         for spec, count in zip(config.specs, result.num_parameters)
-        if config.dataset == "mnist" and (value := told(config, field, spec)) is not None
+        if (value := told(config, field, spec)) is not None
       }
       if printed:
         figures.reported(
-          ax, list(printed), list(printed.values()), f"{words}: reported, learning rate 1e-3", i
+          ax, list(printed), list(printed.values()), f"{words}: reported, at learning rate 1e-3", i
         )
     title = f"{config.dataset}, {config.family.upper()}s"
     figures.label(ax, "parameters", axis, title, xscale="log", yscale="log")
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
-    drawn[kind] = figures.legend(figure, columns=2)
+    drawn[kind] = figures.legend(figure)
   return drawn

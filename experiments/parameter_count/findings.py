@@ -43,8 +43,13 @@ FIELDS = {
 
 
 def told(config: Config, field: str, spec: str) -> float | None:
-  """Returns what the report prints of the same quantity for a model; None where it prints none."""
-  if config.report != "long" or config.family != "mlp" or field not in PRINTED:
+  """Returns what the report prints of the same quantity for a model, on MNIST; None: nothing."""
+  if (
+    config.dataset != "mnist"
+    or config.report != "long"
+    or config.family != "mlp"
+    or field not in PRINTED
+  ):
     return None
   if not spec.isdecimal():
     return None
@@ -61,16 +66,12 @@ def measured(result: Result, field: str) -> np.ndarray:
 
 def summarize(config: Config, result: Result) -> Summary:
   """Returns losses and accuracies at the end beside the reported ones, and the claims."""
-  elsewhere = "" if config.dataset == "mnist" else "reported on MNIST"
   numbers, rows = [], []
   for i, (spec, count) in enumerate(zip(config.specs, result.num_parameters)):
     for field, (words, unit) in MEASURED.items():
       value = told(config, field, spec)
-      note = "" if value is None else elsewhere
       name = f"{config.family} {spec}, {int(count):,} parameters: {words}"
-      numbers.append(
-        Number(name, tuple(measured(result, field)[i]), config.words(unit), value, note)
-      )
+      numbers.append(Number(name, tuple(measured(result, field)[i]), config.words(unit), value))
     rows += [
       {"family": config.family, "model": spec, "parameters": int(count), "run": m + 1,
        **{field: float(measured(result, field)[i, m]) for field in MEASURED}}
@@ -113,13 +114,19 @@ def summarize(config: Config, result: Result) -> Summary:
       "points."
     )
   captions = {
-    "loss": f"Training and test loss {after}, median and range over runs: {sizes}, "
-    f"{change('loss')}.",
-    "accuracy": f"Training and test accuracy {after}, median and range over runs: {sizes}, "
-    f"{change('accuracy')} %.",
+    kind: f"{sizes[0].upper()}{sizes[1:]}, {change(kind)}{config.words(unit)}."
+    for kind, unit in (("loss", " nats"), ("accuracy", " %"))
   }
+  error = 100 - tested
+  answer = (
+    f"{sizes[0].upper()}{sizes[1:]} the test loss goes from "
+    f"{spread(at_end(result, 'test_loss')[few])} to {spread(at_end(result, 'test_loss')[many])}"
+    f"{config.words(' nats')} and the test error from {spread(error[few])} to "
+    f"{spread(error[many])} %. The gap between test and training loss goes from "
+    f"{spread(gap[few])} to {spread(gap[many])}."
+  )
   claims = tuple(judge_claims(config, result))
-  return Summary(tuple(numbers), claims, tuple(findings), captions, {"models": rows})
+  return Summary(tuple(numbers), claims, tuple(findings), captions, {"models": rows}, answer)
 
 
 def level_off(counts: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -1,7 +1,5 @@
 """The figures."""
 
-from typing import Any
-
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -23,17 +21,14 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   figures.curves(right, epochs, result.test_loss, "test, true labels", 1)
   if config.report == "long" and config.dataset == "mnist":
     printed = reported.read("random_labels").columns
-    look: dict[str, Any] = {"color": figures.REPORTED, "linewidth": 0.8, "alpha": 0.8}
-    ax.plot(printed["epoch"], printed["minibatch_501_loss"], label="reported: minibatch 501",
-            **look)  # fmt: skip
-    right.plot(printed["epoch"], printed["test_loss"], linestyle="--",
-               label="reported: test loss", **look)  # fmt: skip
+    figures.reported(ax, printed["epoch"], printed["minibatch_501_loss"], "reported")
+    figures.reported(right, printed["epoch"], printed["test_loss"], "reported")
   classes = int(result.num_classes)
   for panel in (ax, right):
     panel.axhline(np.log(classes), color="black", linewidth=0.8, label=f"guessing: ln {classes}")
   figures.label(ax, "epoch", config.words("training loss (nats)"), title, yscale="log")
   figures.label(right, "epoch", config.words("test loss (nats)"))  # linear: its rise is the finding
-  drawn["loss"] = figures.legend(figure, columns=3)
+  drawn["loss"] = figures.legend(figure)
 
   figure, (ax,) = figures.canvas()
   for i, (name, words) in enumerate(sets):

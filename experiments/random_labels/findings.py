@@ -29,8 +29,11 @@ def percent(values: np.ndarray) -> str:
 
 
 def last_reported(config: Config) -> dict[str, float]:
-  """Returns what the long report's script printed after its 1000th epoch; {} for the short one."""
-  if config.report != "long":
+  """Returns what the long report's script printed after its 1000th epoch on MNIST.
+
+  Nothing for the short report, and none of another data set's numbers beside ours.
+  """
+  if config.report != "long" or config.dataset != "mnist":
     return {}
   return {
     name: float(column[-1]) for name, column in reported.read("random_labels").columns.items()
@@ -40,7 +43,6 @@ def last_reported(config: Config) -> dict[str, float]:
 def numbers_of(config: Config, result: Result) -> list[Number]:
   """Returns losses and accuracies at the end beside the reported ones of the same quantity."""
   told = last_reported(config)
-  note = "" if config.dataset == "mnist" or not told else "reported on MNIST"
   nats = config.words("nats")
   numbers = [
     Number("parameters", (int(result.num_parameters),)),
@@ -51,16 +53,16 @@ def numbers_of(config: Config, result: Result) -> list[Number]:
     ),
     Number(
       f"training loss of minibatch {MINIBATCH} of the last epoch (of the last one if fewer)",
-      tuple(result.minibatch_loss[:, -1]), nats, told.get("minibatch_501_loss"), note,
+      tuple(result.minibatch_loss[:, -1]), nats, told.get("minibatch_501_loss"),
     ),
     Number("training loss on the random labels, exact", tuple(result.exact_train_loss), nats),
     Number(
       "training accuracy on the random labels, exact",
       tuple(100.0 * result.exact_train_accuracy), "%",
     ),
-    Number("test loss", tuple(result.test_loss[:, -1]), nats, told.get("test_loss"), note),
+    Number("test loss", tuple(result.test_loss[:, -1]), nats, told.get("test_loss")),
     Number("test accuracy", tuple(100.0 * result.test_accuracy[:, -1]), "%",
-           told.get("test_accuracy"), note),
+           told.get("test_accuracy")),
   ]  # fmt: skip
   for level in LEVELS:
     epochs = epochs_to(result, level)
@@ -94,9 +96,10 @@ def summarize(config: Config, result: Result) -> Summary:
     length_of(config, result) + ".",
   )
   captions = {
-    "loss": "Left: training loss, running mean and one minibatch; right: test loss; median and "
-    f"range over runs; {loss}.",
-    "accuracy": f"Training and test accuracy, median and range over runs; {accuracy}.",
+    "loss": f"The training loss on random labels ends at {spread(result.exact_train_loss)}, while "
+    f"the test loss goes from {spread(result.test_loss[:, 0])} to "
+    f"{spread(result.test_loss[:, -1])}{config.words(' nats')}.",
+    "accuracy": f"{accuracy[0].upper()}{accuracy[1:]}.",
   }
   shown = np.unique(np.geomspace(1, config.num_epochs, 20).round().astype(int))
   rows = [
@@ -106,7 +109,23 @@ def summarize(config: Config, result: Result) -> Summary:
     for e in shown
   ]  # fmt: skip
   claims = tuple(judge_claims(config, result))
-  return Summary(tuple(numbers_of(config, result)), claims, findings, captions, {"epochs": rows})
+  numbers = tuple(numbers_of(config, result))
+  return Summary(numbers, claims, findings, captions, {"epochs": rows}, answer(config, result))
+
+
+def answer(config: Config, result: Result) -> str:
+  """Returns whether the labels are fitted, how far and how fast, and what the test loss does."""
+  fitted = bool(np.median(result.exact_train_accuracy) >= FITTED)
+  half = epochs_to(result, 0.5)
+  speed = "less than half of them are within that length"
+  if np.isfinite(np.median(half)):
+    speed = f"half of them are by epoch {spread(half[np.isfinite(half)])}"
+  return (
+    f"{'It can' if fitted else 'Not fully'}: after {config.num_epochs} epochs "
+    f"{percent(result.exact_train_accuracy)} % of the random labels are fitted, and {speed}. "
+    f"Meanwhile the test loss goes from {spread(result.test_loss[:, 0])} to "
+    f"{spread(result.test_loss[:, -1])}{config.words(' nats')}."
+  )
 
 
 def length_of(config: Config, result: Result) -> str:

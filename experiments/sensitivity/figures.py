@@ -1,5 +1,7 @@
 """The figures."""
 
+import textwrap
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,29 +18,23 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   sizes = result.batch_sizes[order]
   compared = comparisons(config, result)
 
-  sensitivity, axes = figures.canvas(len(DEFINITIONS), width=3.7)
+  sensitivity, axes = figures.canvas(2, len(DEFINITIONS) // 2, width=2.9, height=2.5)
   for ax, (key, (short, text, unit)) in zip(axes, DEFINITIONS.items()):
     for i, (name, values) in enumerate(compared):
       figures.curves(ax, sizes, values[key][:, order], name, i, points=True)
-    figures.label(ax, "batch size", config.words(unit), f"{short} {text}")
+    figures.label(ax, "batch size", config.words(unit), textwrap.fill(f"{short} {text}", 34))
+    ax.title.set_fontsize(8.5)
     ax.set_ylim(bottom=0)
 
-  performance, axes = figures.canvas(2, width=5.4)
-  for ax, quantity, scale, unit in (
-    (axes[0], "loss", 1, config.words("cross-entropy (nats)")),
-    (axes[1], "accuracy", 100, "accuracy (%)"),
-  ):
+  performance, axes = figures.canvas(2, 2, width=2.9, height=2.3)
+  panels = [(kind, quantity) for quantity in ("loss", "accuracy") for kind in ("train", "test")]
+  for ax, (kind, quantity) in zip(axes, panels):
     for i, (name, values) in enumerate(compared):
-      for j, kind in enumerate(("train", "test")):
-        figures.curves(ax, sizes, scale * values[f"{kind}_{quantity}"][:, order],
-                       f"{name}: {'training' if kind == 'train' else 'test'} set", 2 * i + j,
-                       points=True)  # fmt: skip
-    printed = {size: value for size in sizes
-               if config.dataset == "mnist"
-               and (value := told(config, int(size), f"test_{quantity}")) is not None}  # fmt: skip
-    if printed:
-      figures.reported(ax, list(printed), list(printed.values()), "reported: test set")
-    figures.label(ax, "batch size", unit, quantity)
+      shown = values[f"{kind}_{quantity}"][:, order]
+      shown = 100 - 100 * shown if quantity == "accuracy" else shown
+      figures.curves(ax, sizes, shown, name, i, points=True)
+    unit = config.words("loss (nats)") if quantity == "loss" else "error (%)"
+    figures.label(ax, "batch size", f"{'training' if kind == 'train' else 'test'} {unit}")
 
   against, axes = figures.canvas(2, width=5.0)
   for ax, key in zip(axes, ("jacobian", "loss_gradient")):
@@ -51,12 +47,12 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
                 label=f"batch {sizes[b]}, {name}", markersize=6, **look)  # fmt: skip
     figures.label(ax, loss, unit, f"{short} {text}", xscale="log")
   for ax in (*sensitivity.axes, *performance.axes):
-    ax.set_xticks(sizes)
+    ax.set_xticks(sizes, [str(size) for size in sizes], fontsize=8)
   return {
     "both": draw_both(config, result),
     "sensitivity": figures.legend(sensitivity),
     "performance": figures.legend(performance),
-    "loss_and_sensitivity": figures.legend(against, columns=4),
+    "loss_and_sensitivity": figures.legend(against),
   }
 
 
@@ -66,8 +62,7 @@ def draw_both(config: Config, result: Result) -> Figure:
   sizes, values = result.batch_sizes[order], result.equal_epochs
 
   def theirs_of(field: str) -> list[float | None]:
-    mnist = config.dataset == "mnist"
-    return [told(config, int(size), field) if mnist else None for size in sizes]
+    return [told(config, int(size), field) for size in sizes]
 
   figure, axes = figures.canvas(2, width=5.4)
   for ax, quantity, unit in zip(
@@ -81,14 +76,13 @@ def draw_both(config: Config, result: Result) -> Figure:
       index = 1 if words == "test" else i
       figures.curves(ax, sizes, curve, words, index, points=True)
       draw_reported(ax, sizes, theirs, index)
-    right = ax.twinx()
+    unit_of_norm = config.words("sensitivity (c), nats per unit of θ")
+    right = figures.twin(ax, unit_of_norm, 2)
     figures.curves(right, sizes, values["tensor_norm"][:, order], "sensitivity (c)", 2, points=True)
     draw_reported(right, sizes, theirs_of("tensor_norm"), 2)
-    right.set_ylabel(config.words("sensitivity (c), nats per unit of θ"), color=figures.COLORS[2])
-    right.spines["top"].set_visible(False)
     figures.label(ax, "batch size", unit)
     ax.set_xticks(sizes)
-  return figures.legend(figure, columns=4)
+  return figures.legend(figure)
 
 
 def draw_reported(ax: Axes, sizes: np.ndarray, values: list[float | None], index: int) -> None:

@@ -30,8 +30,8 @@ PRINTED = {
 
 
 def told(config: Config, size: int, field: str) -> float | None:
-  """Returns what the report prints or draws of the same quantity at a batch size, or None."""
-  if config.report != "long" or field not in PRINTED:
+  """Returns what the report prints or draws of the same quantity at a batch size on MNIST."""
+  if config.dataset != "mnist" or config.report != "long" or field not in PRINTED:
     return None
   values = reported.read("sensitivity").where(batch_size=size).columns[PRINTED[field][2]]
   return float(values[0]) if len(values) else None
@@ -75,8 +75,7 @@ def summarize(config: Config, result: Result) -> Summary:
       for field, (words, unit, _) in PRINTED.items():
         ours = values[field][:, b] * (100 if field == "test_accuracy" else 1)
         theirs = told(config, int(size), field) if at_epochs else None
-        note = "" if theirs is None or config.dataset == "mnist" else "reported on MNIST"
-        numbers.append(Number(f"{where}: {words}", tuple(ours), config.words(unit), theirs, note))
+        numbers.append(Number(f"{where}: {words}", tuple(ours), config.words(unit), theirs))
       numbers += [
         Number(f"{where}: sensitivity {short}", tuple(values[key][:, b]), config.words(unit))
         for key, (short, _, unit) in DEFINITIONS.items()
@@ -142,17 +141,36 @@ def summarize(config: Config, result: Result) -> Summary:
         + ", ".join(f"{spread(ratios[:, b])} at batch {sizes[b]}" for b in shown)
         + "."
       )
-  captions = {
-    "both": "Loss, error and sensitivity (c) against the batch size, as the report draws them: "
-    "training values are running means over all epochs.",
-    "sensitivity": "Four definitions of sensitivity against the batch size. Rank correlation with "
-    "it: " + "; ".join(f"{d[0]} {slopes(key)}" for key, d in DEFINITIONS.items()) + ".",
-    "performance": f"Loss and accuracy against the batch size. {findings[0]}",
-    "loss_and_sensitivity": "Sensitivity (a) and (b) against the training loss, a point a training "
-    f"(rank correlation of (a) over all of them {with_loss:.2f}).",
+
+  def ends(key: str, scale: float = 1.0) -> str:
+    values = scale * result.equal_epochs[key]
+    return f"from {spread(values[:, first])} to {spread(values[:, last])}"
+
+  span = f"from batch {sizes[first]} to batch {sizes[last]}"
+  ranks = {
+    key: np.median(rank_correlations(sizes, result.equal_epochs[key])) for key in DEFINITIONS
   }
+  captions = {
+    "both": f"{span.capitalize()}, at equal epochs, as the report draws them, the test loss goes "
+    f"{ends('test_loss')}{config.words(' nats')} and sensitivity (c) {ends('tensor_norm')}.",
+    "sensitivity": "At equal epochs the median rank correlation of sensitivity with the batch size "
+    f"is {', '.join(f'{rank:.1f} by {DEFINITIONS[key][0]}' for key, rank in ranks.items())}.",
+    "performance": f"{span.capitalize()}, at equal epochs, the training loss goes "
+    f"{ends('train_loss')}{config.words(' nats')} and the test loss {ends('test_loss')}.",
+    "loss_and_sensitivity": "Sensitivity (a) follows the training loss, whatever the batch size: "
+    f"their rank correlation over all {len(pooled[0])} trainings is {with_loss:.2f}."
+    if with_loss >= MONOTONE
+    else "The rank correlation of sensitivity (a) with the training loss over all "
+    f"{len(pooled[0])} trainings is {with_loss:.2f}.",
+  }
+  answer = (
+    f"{span.capitalize()}, after {config.num_epochs} epochs each, sensitivity (a), of outputs to "
+    f"inputs, goes {ends('jacobian')}, while the training loss goes {ends('train_loss')}"
+    f"{config.words(' nats')}. Over all {len(pooled[0])} trainings the two have a rank correlation "
+    f"of {with_loss:.2f}."
+  )
   claims = tuple(judge_claims(config, result))
-  return Summary(tuple(numbers), claims, tuple(findings), captions, {"batch_sizes": rows})
+  return Summary(tuple(numbers), claims, tuple(findings), captions, {"batch_sizes": rows}, answer)
 
 
 def same_training(config: Config, result: Result) -> np.ndarray:

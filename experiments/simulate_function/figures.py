@@ -22,37 +22,35 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
     figures.label(ax, "x", "y", f"target: {title}")
     drawn[f"target_{file}"] = figure
 
-    figure, axes = figures.canvas(len(names), width=3.4, height=3.4)
+    figure, axes = figures.canvas(len(names), width=3.4, height=2.3)
     curve = reported.read("simulate_function_curves").where(target=target)
     for i, (ax, name) in enumerate(zip(axes, names)):
       loss = result.loss[f"{target}/model_{i + 1}"]
-      keep = figures.thin(loss.shape[1], log=True)
-      for m, run in enumerate(loss):  # NaN from its end on: a line stops where the run did
-        ax.plot(keep + 1, run[keep], color=figures.COLORS[i], linewidth=0.5, alpha=0.5,
-                rasterized=True, label=f"model {i + 1}: runs" if m == 0 else None)  # fmt: skip
+      epochs = np.arange(1, loss.shape[1] + 1)
+      figures.curves(ax, epochs, loss, "median, until half have converged; thin: each run", i,
+                     log=True, ends_below=True)  # fmt: skip
       if config.report == "long":
         own = curve.where(model=i + 1).columns
-        figures.reported(ax, own["epoch"], own["loss"], "reported, read from figure")
-      ax.axhline(config.loss_below, color=figures.REPORTED, linewidth=0.8, label="stop rule")
+        figures.reported(ax, own["epoch"], own["loss"], "reported, read from its figure")
+      ax.axhline(config.loss_below, color="black", linewidth=0.8, label="stop rule")
       figures.label(
         ax, "epoch", config.words("training loss (MSE)"), name, xscale="log", yscale="log"
       )
     lowest, highest = zip(*(ax.get_ylim() for ax in axes))
     for ax in axes:
       ax.set_ylim(min(lowest), max(highest))
-    drawn[f"loss_{file}"] = figures.legend(figure, columns=4)
+    drawn[f"loss_{file}"] = figures.legend(figure)
     drawn[f"convergence_{file}"] = draw_convergence(config, result, target, title)
 
     figure, (ax,) = figures.canvas()
     ax.plot(result.x, truth, color="black", linewidth=2.6, alpha=0.35, label="target")
     for i, name in enumerate(names):
       runs = result.prediction[f"{target}/model_{i + 1}"]
-      faint = max(0.1, min(0.6, 4 / len(runs)))
-      ax.plot(result.x, runs.T, color=figures.COLORS[i], linewidth=0.4, alpha=faint,
-              rasterized=True)  # fmt: skip
+      ax.plot(result.x, runs.T, color=figures.COLORS[i], linewidth=0.4,
+              alpha=figures.faint(len(runs)), rasterized=True)  # fmt: skip
       ax.plot(result.x, np.median(runs, axis=0), label=f"{name}, median", linewidth=1.6,
               **figures.style(i))  # fmt: skip
-    figures.label(ax, "x", "y", f"{title}: predictions")
+    figures.label(ax, "x", "y", f"{title}; thin: each run")
     drawn[f"prediction_{file}"] = figures.legend(figure, columns=2)
   return drawn
 

@@ -73,20 +73,7 @@ def summarize(config: Config, result: Result) -> Summary:
     captions[f"target_{file}"] = (
       f"The target {data.target_label(target)} at {config.num_points} training points."
     )
-    captions[f"loss_{file}"] = f"Training loss on {target}, a line per run."
-    captions[f"convergence_{file}"] = (
-      f"Share of runs not yet converged on {target} (Kaplan-Meier, 95 % interval). "
-      + "; ".join(said)
-      + "."
-    )
-    captions[f"prediction_{file}"] = (
-      f"Predictions for {target}; median last {mse}: "
-      + ", ".join(
-        f"{name} {np.median(final_losses(result, f'{target}/model_{i + 1}')):.2g}"
-        for i, name in enumerate(names)
-      )
-      + "."
-    )
+    captions |= describe_figures(config, result, target)
   findings += [compare_depths(config, result, names), compare_seeds(config, result)]
   return Summary(
     tuple(numbers),
@@ -94,7 +81,43 @@ def summarize(config: Config, result: Result) -> Summary:
     tuple(findings),
     captions,
     {"convergence": tables},
+    " ".join(answer(config, result, target) for target in config.targets[:2]),
   )
+
+
+def answer(config: Config, result: Result, target: str) -> str:
+  """Returns how many runs of each model converge on a target, the models by their depth."""
+  parts = []
+  for i, spec in enumerate(config.widths):
+    done, layers = result.converged[f"{target}/model_{i + 1}"], spec.count("-") + 1
+    parts.append(f"{int(done.sum())} with {layers} hidden layer{'s' if layers > 1 else ''}")
+  return (
+    f"On {data.target_label(target)}, of {len(done)} runs each, {listed(parts)} converge within "
+    f"{config.num_epochs:,} epochs."
+  )
+
+
+def listed(parts: Sequence[str]) -> str:
+  """Returns 'a, b and c'."""
+  return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
+
+
+def describe_figures(config: Config, result: Result, target: str) -> dict[str, str]:
+  """Returns the captions of a target's figures."""
+  file, label = data.target_file(target), data.target_label(target)
+  keys = [f"{target}/model_{i + 1}" for i in range(len(config.widths))]
+  ends = [final_losses(result, key) for key in keys]
+  numbered = [f"model {i + 1}" for i in range(len(keys))]
+  half = listed([f"{in_words(median_epoch(result, k))} ({n})" for k, n in zip(keys, numbered)])
+  worst = listed([f"{show(loss.max(), 2)} ({name})" for loss, name in zip(ends, numbered)])
+  middle = listed([f"{show(np.median(loss), 2)} ({name})" for loss, name in zip(ends, numbered)])
+  return {
+    f"convergence_{file}": f"Half of all runs on {label} have converged by epoch {half}; Kaplan-"
+    "Meier curves with 95 % intervals, a diamond at a reported epoch.",
+    f"loss_{file}": f"The median run on {label} ends at a training loss of {middle}, the worst "
+    f"one at {worst}.",
+    f"prediction_{file}": f"The median network's {config.words('MSE')} on {label} is {middle}.",
+  }
 
 
 def compare_depths(config: Config, result: Result, names: Sequence[str]) -> str:

@@ -15,7 +15,6 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   """Returns training loss and accuracy over epochs, and the test accuracies."""
   drawn = {}
   names = names_of(config)
-  elsewhere = "reported" if config.dataset == "mnist" else "reported on MNIST"
   told_curves = (config.report, config.dataset) == ("long", "mnist")
   epochs = np.arange(1, config.num_epochs + 1)
   for figure_name, field, factor, axis in (
@@ -38,13 +37,18 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   figure, (ax,) = figures.canvas()
   for i, values in enumerate(at_end(result, "test_accuracy")):
     x = i + np.linspace(-0.15, 0.15, len(values) + 2)[1:-1]  # in order, so that none hides another
-    ax.plot(x, values, linestyle="none", markersize=6, alpha=0.8, **figures.marker(i))
+    ax.plot(x, values, linestyle="none", markersize=5, alpha=0.4, **figures.marker(i))
+    if len(values) > 1:
+      figures.means(ax, [i + 0.24], values[None], "mean, 95 % interval", i)
     value = told(config, "test_accuracy", i)
     if value is not None:
-      figures.reported(ax, i + 0.3, value, elsewhere)
-  figures.label(ax, "", "test accuracy (%)", f"{config.dataset}: a filled point is a run")
+      figures.reported(ax, i + 0.36, value)
+  figures.label(ax, "", "test accuracy (%)", f"{config.dataset}: a pale point is a run")
   labels = zip(names, config.architectures, result.num_parameters)
-  ticks = [f"{name}\n{spec}\n{int(count):,} parameters" for name, spec, count in labels]
+  ticks = [
+    f"{name}\n{spec.replace('/', chr(10) + '/')}\n{int(count):,} parameters"
+    for name, spec, count in labels
+  ]
   ax.set_xticks(range(len(names)), ticks, fontsize=8)
   ax.set_xlim(-0.5, len(names) - 0.5)
   drawn["test_accuracy"] = figures.legend(figure)

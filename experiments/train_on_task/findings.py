@@ -5,7 +5,7 @@ import numpy as np
 from hw1_jax import statistics
 from hw1_jax.report import reported
 from hw1_jax.report.assignment import topic_of
-from hw1_jax.summary import Claim, Number, Summary, at_end, compared, spread
+from hw1_jax.summary import Claim, Number, Summary, at_end, compared, show, spread
 
 from .run import Config, Result
 
@@ -35,7 +35,12 @@ def names_of(config: Config) -> list[str]:
 
 
 def told(config: Config, field: str, i: int) -> float | None:
-  """Returns what the report prints of the same quantity for model i; None where it prints none."""
+  """Returns what the report prints of the same quantity for model i; None where it prints none.
+
+  Its numbers are of MNIST: none stands beside those of another data set but a count of parameters.
+  """
+  if config.dataset != "mnist" and field != "num_parameters":
+    return None
   if config.report == "short" or field == "num_parameters":
     values = TOPIC.reported[config.report].get(field, ())
     return values[i] if i < len(values) else None
@@ -54,7 +59,6 @@ def said(config: Config, result: Result, field: str) -> str:
 
 def summarize(config: Config, result: Result) -> Summary:
   """Returns losses and accuracies at the end beside the reported ones, and the claims."""
-  elsewhere = "" if config.dataset == "mnist" else "reported on MNIST"
   numbers, ends, epochs = [], [], []
   for i, (name, spec) in enumerate(zip(names_of(config), config.architectures)):
     count = int(result.num_parameters[i])
@@ -63,9 +67,8 @@ def summarize(config: Config, result: Result) -> Summary:
     )
     for field, (words, unit) in MEASURED.items():
       value = told(config, field, i)
-      note = "" if value is None else elsewhere
       numbers.append(Number(f"{name}: {words}", tuple(at_end(result, field)[i]), config.words(unit),
-                            value, note))  # fmt: skip
+                            value))  # fmt: skip
     for m in range(config.num_runs):
       who = {"model": name, "architecture": spec, "run": m + 1}
       final = {field: float(at_end(result, field)[i, m]) for field in MEASURED}
@@ -86,15 +89,41 @@ def summarize(config: Config, result: Result) -> Summary:
     *compare_reported(config, result),
   )
   captions = {
-    "training_loss": "Running training loss, median and range over runs; "
-    f"{after}: {said(config, result, 'train_loss')}.",
-    "training_accuracy": "Running training error (100 % minus the accuracy), median and range over "
-    f"runs; accuracy {after}, in %: {said(config, result, 'train_accuracy')}.",
-    "test_accuracy": f"Test accuracy {after}, in %, one point a run: {accuracy}.",
+    "training_loss": f"{after[0].upper()}{after[1:]} the running training loss is "
+    f"{medians(config, result, 'train_loss')}.",
+    "training_accuracy": f"{after[0].upper()}{after[1:]} the running training error is "
+    f"{medians(config, result, 'train_accuracy')}.",
+    "test_accuracy": f"The models' median test accuracies {after} lie within "
+    f"{np.ptp(np.median(at_end(result, 'test_accuracy'), axis=1)):.2f} points of each other: "
+    f"{medians(config, result, 'test_accuracy')}.",
   }
   claims = tuple(judge_claims(config, result))
   return Summary(
-    tuple(numbers), claims, findings, captions, {"test_accuracy": ends, "epochs": epochs}
+    tuple(numbers), claims, findings, captions, {"test_accuracy": ends, "epochs": epochs},
+    answer(config, result),
+  )  # fmt: skip
+
+
+def medians(config: Config, result: Result, field: str) -> str:
+  """Returns '0.0695 (CNN-1), ... and 0.0403 (CNN-3)': medians at the end; running errors in %."""
+  values = np.median(at_end(result, field), axis=1)
+  if field == "train_accuracy":
+    values = 100 - values
+  unit = {"train_loss": config.words(" nats")}.get(field, " %")
+  digits = 4 if field == "test_accuracy" else 3
+  parts = [f"{show(v, digits)}{unit} ({n})" for v, n in zip(values, names_of(config))]
+  return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
+
+
+def answer(config: Config, result: Result) -> str:
+  """Returns test accuracies and training losses of the models, and their depths."""
+  widest = np.ptp(np.median(at_end(result, "test_accuracy"), axis=1))
+  return (
+    f"After {config.num_epochs} epochs on {config.dataset} the test accuracy is "
+    f"{medians(config, result, 'test_accuracy')}: {widest:.2f} points from the best to the worst. "
+    "Their dense layers number "
+    + ", ".join(str(spec.rpartition("/")[2].count("-") + 1) for spec in config.architectures)
+    + f"; the training loss is {medians(config, result, 'train_loss')}."
   )
 
 

@@ -5,13 +5,17 @@ model looks the same in every figure. The colours are Okabe and Ito's, distingui
 readers; markers and line styles say it a second time.
 """
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogFormatter
+from matplotlib.ticker import LogFormatter
+
+from hw1_jax import statistics
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#B8A800")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -20,6 +24,8 @@ REPORTED = "#555555"  # what a report prints, drawn into our figures
 INCH = 4.8  # the width of a figure, in inches: at 375 pixels its text still has 8
 WIDEST = 6.0  # inches
 MOST_POINTS = 500  # of a drawn curve
+MANY_RUNS = 30  # thin lines of more are pixels in the SVG, which draws slowly else
+LABEL = 26  # characters of a line beside an axis of 2 inches
 
 
 def style(index: int) -> dict[str, Any]:
@@ -70,20 +76,42 @@ def curves(
   *,
   log: bool = False,
   points: bool = False,
+  ends_below: bool = False,
 ) -> None:
   """Draws every run of `values` [M, E] thin against x [E], and their median thick.
 
   A run that ends (NaN from there on) ends in the figure, and the median where the first run does:
-  nothing is drawn beyond its data. With `points` the median has a marker at every x.
+  nothing is drawn beyond its data. With `ends_below` a run ends because it fell below a threshold:
+  it counts as below all others, and the median ends where half of the runs have. With `points` the
+  median has a marker at every x.
   """
   values = np.asarray(values, dtype=float)
   keep = thin(len(x), log=log)
   x, values = np.asarray(x)[keep], values[:, keep]
   look = {**style(index), **(marker(index) if points else {})}
+  middle = np.median(values, axis=0)
+  if ends_below:
+    ranked = np.sort(np.where(np.isfinite(values), values, -np.inf), axis=0)[len(values) // 2]
+    middle = np.where(np.isfinite(ranked), ranked, np.nan)
   if len(values) > 1:
     for run in values:
-      ax.plot(x, run, color=look["color"], linewidth=0.6, alpha=0.45)
-  ax.plot(x, np.median(values, axis=0), label=label, linewidth=1.9, markersize=4.5, **look)
+      ax.plot(x, run, color=look["color"], linewidth=0.6, alpha=faint(len(values)),
+              rasterized=len(values) > MANY_RUNS)  # fmt: skip
+  ax.plot(x, middle, label=label, linewidth=1.9, markersize=4.5, **look)
+
+
+def faint(runs: int) -> float:
+  """Returns how opaque one of so many thin lines is."""
+  return float(np.clip(4 / runs, 0.12, 0.45))
+
+
+def means(ax: Axes, x: Any, values: np.ndarray, label: str, index: int) -> None:
+  """Draws the means over runs of `values` [L, M] at x [L] with their 95 % intervals."""
+  found = statistics.mean_interval(values)
+  ends = np.stack([found.effect - found.low, found.high - found.effect])
+  ax.errorbar(x, found.effect, yerr=np.where(np.isfinite(ends), ends, 0), label=label, capsize=4,
+              elinewidth=1.5, linestyle="none", markersize=6, zorder=4,
+              **marker(index))  # fmt: skip
 
 
 def hold_last(values: np.ndarray) -> np.ndarray:
@@ -108,16 +136,26 @@ def shares(
   ax.step(x, y, where="post", label=label, linewidth=1.9, **style(index))
 
 
-def reported(ax: Axes, x: Any, y: Any, label: str = "reported", index: int | None = None) -> None:
+def reported(
+  ax: Axes,
+  x: Any,
+  y: Any,
+  label: str = "reported",
+  index: int | None = None,
+  *,
+  joined: bool = True,
+) -> None:
   """Draws what a report prints: open diamonds, joined by a dotted line where they are a curve.
 
-  In the colour of their model if `index` is given. The line has no markers from 25 points on.
+  In the colour of their model if `index` is given. A curve of 25 points or more has no markers, and
+  so many points that are no curve (not `joined`) have small ones.
   """
   color = REPORTED if index is None else COLORS[index % len(COLORS)]
-  many = np.size(x) >= 25
-  ax.plot(x, y, linestyle=(0, (1, 1.5)) if np.size(x) > 1 else "none", linewidth=1.2, color=color,
-          marker="none" if many else "d", markerfacecolor="white", markersize=6,
-          markeredgecolor=color, markeredgewidth=1.2, label=label, zorder=5)  # fmt: skip
+  many, line = np.size(x) >= 25, joined and np.size(x) > 1
+  ax.plot(x, y, linestyle=(0, (1, 1.2)) if line else "none", linewidth=1.4, color=color,
+          marker="none" if many and line else "d", markerfacecolor="white",
+          markersize=4 if many else 6, markeredgecolor=color, markeredgewidth=1.2, label=label,
+          zorder=5)  # fmt: skip
 
 
 def label(
@@ -125,32 +163,66 @@ def label(
 ) -> None:
   """Names the axes and sets their scales."""
   ax.set_xlabel(x)
-  ax.set_ylabel(y)
+  ax.set_ylabel(textwrap.fill(y, LABEL))
   ax.set_xscale(xscale)
   ax.set_yscale(yscale)
   for axis, scale in ((ax.xaxis, xscale), (ax.yaxis, yscale)):
-    if scale == "log":  # 0.4, not 4 x 10^-1
-      axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-      axis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.5)))
+    if scale == "log":
+      axis.set_major_formatter(Decades())
+      axis.set_minor_formatter(Decades(minor_thresholds=(1, 0.5)))
   if title:
     ax.set_title(title, fontsize=10, loc="left")
 
 
-def legend(figure: Figure, *, columns: int = 2) -> Figure:
-  """Returns the figure with one legend below all of its axes, where it covers nothing."""
+class Decades(LogFormatter):
+  """Writes 0.4 and 20 on a logarithmic axis, or 10⁻⁸ throughout on one that goes far."""
+
+  def __call__(self, value: float, pos: Any = None) -> str:
+    if not super().__call__(value, pos):  # which ticks have a label is LogFormatter's
+      return ""
+    axis: Any = self.axis
+    low, high = sorted(axis.get_view_interval())
+    power = int(np.floor(np.log10(value) + 1e-9))
+    lead = round(value / 10.0**power)
+    if axis.axis_name == "x" and lead not in (1, 2, 5):  # side by side they would touch
+      return ""
+    if low >= 1e-4 and high <= 2e5:
+      return f"{value:g}"
+    if lead != 1:
+      return f"{value:g}" if high < 10 * low else ""
+    return "10" + str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def twin(ax: Axes, y: str, index: int, *, yscale: str = "linear") -> Axes:
+  """Returns a second y axis on the right, named and coloured like its index-th quantity."""
+  right = ax.twinx()
+  right.spines["top"].set_visible(False)
+  right.set_yscale(yscale)
+  right.set_ylabel(textwrap.fill(y, LABEL), color=COLORS[index])
+  if yscale == "log":
+    right.yaxis.set_major_formatter(Decades())
+    right.yaxis.set_minor_formatter(Decades(minor_thresholds=(1, 0.5)))
+  return right
+
+
+def legend(figure: Figure, *, columns: int = 3) -> Figure:
+  """Returns the figure with one legend below all of its axes, where it covers nothing.
+
+  It has as many columns as the figure's width allows, at most `columns`.
+  """
   entries: dict[str, Any] = {}
   for ax in figure.axes:
     handles, names = ax.get_legend_handles_labels()
     entries |= {name: handle for name, handle in zip(names, handles) if name not in entries}
-  if entries:
-    figure.legend(
-      entries.values(),
-      entries.keys(),
-      loc="outside lower center",
-      ncols=min(columns, len(entries)),
-      frameon=False,
-      fontsize=8,
+  names = [textwrap.fill(name, 60) for name in entries]
+  renderer = FigureCanvasAgg(figure).get_renderer()
+  for count in range(min(columns, len(entries)), 0, -1):
+    made = figure.legend(
+      entries.values(), names, loc="outside lower center", ncols=count, frameon=False, fontsize=8
     )
+    if count == 1 or made.get_window_extent(renderer).width <= 0.97 * figure.bbox.width:
+      break
+    made.remove()
   return figure
 
 

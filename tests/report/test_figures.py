@@ -5,6 +5,7 @@ import zlib
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from hw1_jax.report import figures
 from hw1_jax.runs.folder import RunFolder
@@ -74,3 +75,37 @@ def test_files_hold_text_as_text_and_their_fonts(tmp_path):
   before = {path.name: path.read_bytes() for path in (tmp_path / "figures").iterdir()}
   RunFolder(tmp_path).write_figures(draw())
   assert {path.name: path.read_bytes() for path in (tmp_path / "figures").iterdir()} == before
+
+
+def test_the_median_counts_runs_that_ended_below_as_below(ax):
+  values = np.array([[5.0, 1, np.nan, np.nan], [6, 4, 2, np.nan], [7, 6, 5, 4]])
+  figures.curves(ax, np.arange(4), values, "loss", 0, ends_below=True)
+  assert ax.lines[-1].get_ydata() == pytest.approx([6, 4, 2, np.nan], nan_ok=True)
+
+
+def test_a_legend_is_never_wider_than_its_figure():
+  figure, axes = figures.canvas(1)
+  for i in range(4):
+    axes[0].plot([0, 1], [i, i], label=f"a name that takes much of the width, {i}")
+  figures.legend(figure, columns=4)
+  renderer = FigureCanvasAgg(figure).get_renderer()
+  (made,) = figure.legends
+  assert made.get_window_extent(renderer).width <= figure.bbox.width
+  assert made._ncols == 1
+  short, axes = figures.canvas(1)
+  for i in range(3):
+    axes[0].plot([0, 1], [i, i], label=str(i))
+  assert figures.legend(short).legends[0]._ncols == 3
+
+
+@pytest.mark.parametrize(
+  ("limits", "texts"), [((0.02, 3), ["0.1", "1"]), ((1e-9, 3), ["10⁻⁸", "10⁻⁶", "10⁻²"])]
+)
+def test_a_logarithmic_axis_is_written_one_way(ax, limits, texts):
+  figures.label(ax, "x", "y", yscale="log")
+  ax.set_ylim(*limits)
+  ax.figure.canvas = FigureCanvasAgg(ax.figure)
+  ax.figure.canvas.draw()
+  found = [text.get_text() for text in ax.get_yticklabels()]
+  assert set(texts) <= set(found)
+  assert not any("e" in text for text in found)
