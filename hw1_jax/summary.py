@@ -179,12 +179,14 @@ def show(value: float, digits: int = 3) -> str:
 
 
 def spread(values: Any, digits: int = 3) -> str:
-  """Returns 'median (min to max)' over runs, 'x' for a single run, 'none' for none."""
+  """Returns 'median (min to max)' over runs, 'x' where all are x, 'none' for none.
+
+  >>> spread([0.1, 0.2, 0.4]), spread([3.0, 3.0])
+  ('0.2 (0.1 to 0.4)', '3')
+  """
   finite = np.asarray(values, dtype=float)
   finite = finite[np.isfinite(finite)]
   if finite.size == 0:
     return "none"
-  median = show(np.median(finite), digits)
-  if finite.size == 1:
-    return median
-  return f"{median} ({show(finite.min(), digits)} to {show(finite.max(), digits)})"
+  median, least, most = (show(f(finite), digits) for f in (np.median, np.min, np.max))
+  return median if least == most else f"{median} ({least} to {most})"

@@ -102,8 +102,8 @@ def summarize(config: Config, result: Result) -> Summary:
   captions = {
     "paths": f"Two components hold {whole.sum():.1f} % of the variance of all weights of "
     f"{num_runs} trainings, which are {places(result)}.",
-    "paths_layers": f"Layer 1 ({layer1.sum():.1f} % of its variance in two components) and the "
-    f"last layer's weights ({last.sum():.1f} %), those of the report's table.",
+    "paths_layers": f"Two components hold {layer1.sum():.1f} % of the variance of layer 1 and "
+    f"{last.sum():.1f} % of that of the last layer's weights, those of the report's table.",
     "history": f"The training loss falls from {spread(loss[:, 0])} to {spread(loss[:, -1])} in "
     f"{config.num_epochs} epochs, the test loss to {spread(result.test_loss[:, -1])}"
     f"{config.words(' nats')}.",
@@ -124,8 +124,8 @@ def summarize(config: Config, result: Result) -> Summary:
   moved = np.abs(result.weights[:, -1] - result.weights[:, 0])
   findings.append(f"Norm of a layer's weights at the end over that at the start: {grown}.")
   captions["weights"] = (
-    f"Single weights of run 1 move by {spread(moved[0])}, while the norms of the layers' weights "
-    f"end at {grown.replace(';', ',')} of their start."
+    f"Single weights of run 1 move by {spread(moved[0])}; a layer's norm ends at this multiple of "
+    f"its start: {grown.replace(';', ',').replace(':', '')}."
   )
   curves = [
     {"epoch": e + 1, "run": m + 1, **{

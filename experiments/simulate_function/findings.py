@@ -108,12 +108,12 @@ def describe_figures(config: Config, result: Result, target: str) -> dict[str, s
   keys = [f"{target}/model_{i + 1}" for i in range(len(config.widths))]
   ends = [final_losses(result, key) for key in keys]
   numbered = [f"model {i + 1}" for i in range(len(keys))]
-  half = listed([f"{in_words(median_epoch(result, k))} ({n})" for k, n in zip(keys, numbered)])
+  half = [f"{n} {in_words(median_epoch(result, key))}" for key, n in zip(keys, numbered)]
   worst = listed([f"{show(loss.max(), 2)} ({name})" for loss, name in zip(ends, numbered)])
   middle = listed([f"{show(np.median(loss), 2)} ({name})" for loss, name in zip(ends, numbered)])
   return {
-    f"convergence_{file}": f"Half of all runs on {label} have converged by epoch {half}; Kaplan-"
-    "Meier curves with 95 % intervals, a diamond at a reported epoch.",
+    f"convergence_{file}": f"Epoch by which half of all runs on {label} have converged: "
+    f"{', '.join(half)} (Kaplan-Meier curves, 95 % intervals).",
     f"loss_{file}": f"The median run on {label} ends at a training loss of {middle}, the worst "
     f"one at {worst}.",
     f"prediction_{file}": f"The median network's {config.words('MSE')} on {label} is {middle}.",
