@@ -70,14 +70,7 @@ def summarize(config: Config, result: Result) -> Summary:
     f"Training accuracy on the same planes; on the random plane it is above {100 * SURE:g} % on "
     f"{show(sure)} % of the area."
   )
-  heights = [
-    f"{show(result.loss[f'{kind}/random'].max())} {UNITS[kind]} around {NAMES[kind]}"
-    for kind in NETWORKS
-  ]
-  captions["surface"] = (
-    f"In three dimensions, the loss as a logarithm, the random planes rise to "
-    f"{' and to '.join(heights)}."
-  )
+  captions["surface"] = surface(result)
   captions["slices"] = " ".join(curved)
   numbers.append(
     Number(f"images: area of the random plane above {100 * SURE:g} % accuracy", (sure,), "%")
@@ -91,14 +84,31 @@ def summarize(config: Config, result: Result) -> Summary:
     unit="percentage points",
   )
   tables = {"surface": grid_rows(result), "path": path_rows(result), "slices": slice_rows(result)}
+  return Summary(tuple(numbers), (verdict,), (*said, *curved), captions, tables,
+                 answer(result, said[0]))  # fmt: skip
+
+
+def surface(result: Result) -> str:
+  """Returns the caption of the planes in three dimensions."""
+  heights = [
+    f"{show(result.loss[f'{kind}/random'].max())} {UNITS[kind]} around {NAMES[kind]}"
+    for kind in NETWORKS
+  ]
+  return (
+    f"In three dimensions, the loss as a logarithm, the random planes rise to "
+    f"{' and to '.join(heights)}."
+  )
+
+
+def answer(result: Result, random: str) -> str:
+  """Returns the sentence on the random plane, and how much of the path its plane holds."""
   found, walk = (
     100 * a["images"].sum(axis=1) for a in (result.path_explained, result.walk_explained)
   )
-  answer = (
-    f"{said[0]} The plane of the training path holds {spread(found)} % of the path (of a random "
+  return (
+    f"{random} The plane of the training path holds {spread(found)} % of the path (of a random "
     f"walk with its steps {spread(walk)} %)."
   )
-  return Summary(tuple(numbers), (verdict,), (*said, *curved), captions, tables, answer)
 
 
 def slice_sentence(result: Result, kind: str, name: str, unit: str) -> str:

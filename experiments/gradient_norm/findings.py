@@ -110,7 +110,7 @@ def summarize(config: Config, result: Result) -> Summary:
     f"By epoch {spread(halves)} half of the loss's fall on a log scale is done, "
     f"and the norm has gone from {spread(result.gradient_norm[:, 0])} to {spread(middle)}. "
     f"Over all epochs their rank correlation is {spread(together)}, and from one epoch to the next "
-    f"the norm changes by up to a factor of {spread(rough)}.",
+    f"the norm changes by up to a factor of {rough}.",
   )
 
 

@@ -117,16 +117,22 @@ def summarize(config: Config, result: Result) -> Summary:
     kind: f"{sizes[0].upper()}{sizes[1:]}, {change(kind)}{config.words(unit)}."
     for kind, unit in (("loss", " nats"), ("accuracy", " %"))
   }
-  error = 100 - tested
-  answer = (
-    f"{sizes[0].upper()}{sizes[1:]} the test loss goes from "
-    f"{spread(at_end(result, 'test_loss')[few])} to {spread(at_end(result, 'test_loss')[many])}"
-    f"{config.words(' nats')} and the test error from {spread(error[few])} to "
-    f"{spread(error[many])} %. The gap between test and training loss goes from "
-    f"{spread(gap[few])} to {spread(gap[many])}."
-  )
   claims = tuple(judge_claims(config, result))
-  return Summary(tuple(numbers), claims, tuple(findings), captions, {"models": rows}, answer)
+  return Summary(tuple(numbers), claims, tuple(findings), captions, {"models": rows},
+                 answer(config, result))  # fmt: skip
+
+
+def answer(config: Config, result: Result) -> str:
+  """Returns how test loss, test error and gap change from the smallest to the largest model."""
+  few, many = np.argmin(result.num_parameters), np.argmax(result.num_parameters)
+  test, error = at_end(result, "test_loss"), 100 - at_end(result, "test_accuracy")
+  gap = test - at_end(result, "exact_train_loss")
+  parts = [f"from {spread(v[few])} to {spread(v[many])}" for v in (test, error, gap)]
+  return (
+    f"From {result.num_parameters[few]:,} to {result.num_parameters[many]:,} parameters the test "
+    f"loss goes {parts[0]}{config.words(' nats')} and the test error {parts[1]} %. The gap between "
+    f"test and training loss goes {parts[2]}."
+  )
 
 
 def level_off(counts: np.ndarray, values: np.ndarray) -> np.ndarray:

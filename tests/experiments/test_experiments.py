@@ -14,6 +14,8 @@ from tiny import NAMES, experiment, tiny_config
 from hw1_jax import data
 from hw1_jax.errors import UserError
 from hw1_jax.loops import Monitor
+from hw1_jax.report import judged
+from hw1_jax.report.assignment import topic_of
 from hw1_jax.runs import flags
 from hw1_jax.runs.files import read_result, write_json, write_result
 from hw1_jax.runs.folder import RunFolder
@@ -130,12 +132,19 @@ def check_shown(entry, config, result, tmp_path):
   content = json.loads((tmp_path / "summary.json").read_text())
   assert content["numbers"]
   assert content["findings"]
+  assert 1 <= len(judged.sentences(content["answer"])) <= 2
+  assert any(character.isdigit() for character in content["answer"])
   for claim in content["claims"]:
     assert claim["verdict"] in VERDICTS
     assert claim["evidence"]
   figures = entry.draw(config, result)
   assert figures
   assert set(content["captions"]) == set(figures)
+  topic = topic_of(entry.name)
+  assert {topic.figure, *topic.figures} <= set(figures)
+  for caption in content["captions"].values():
+    assert judged.first_sentence(caption).endswith(".")
+    assert len(caption.split()) < 160
   for name, figure in figures.items():
     assert isinstance(figure, Figure), name
     for axes in figure.axes:
