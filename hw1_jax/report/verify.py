@@ -3,8 +3,9 @@
     python -m hw1_jax.report results/quick --verify
 
 Files against their checksums, settings against the report's, the summary against the arrays it was
-computed from, and the outputs of saved networks against their weights. What would need the training
-itself is named as not checked. A reader of a handed-in folder decides on these lines.
+computed from, the curves' last points against the log, and what saved weights give: predictions,
+test losses, Hessians. What would need the training itself is named as not checked. A reader of a
+handed-in folder decides on these lines.
 """
 
 import dataclasses
@@ -20,17 +21,19 @@ import numpy as np
 
 from hw1_jax.errors import UserError
 from hw1_jax.report.reading import CHECKED, Run, collect
+from hw1_jax.report.recomputed import (
+  ACTIVATIONS,
+  AGREES,
+  DISAGREES,
+  UNCHECKED,
+  outcome,
+  verify_curves,
+  verify_image_weights,
+  verify_spectra,
+)
 from hw1_jax.report.settings import plain, profile_flags
 from hw1_jax.runs import files
 from hw1_jax.runs.folder import RunFolder
-
-AGREES, DISAGREES, UNCHECKED = "agrees", "DISAGREES", "not checked"
-
-ACTIVATIONS = {
-  "relu": lambda z: np.maximum(z, 0),
-  "leaky_relu": lambda z: np.where(z > 0, z, 0.01 * z),
-  "tanh": np.tanh,
-}
 
 
 class Check(NamedTuple):
@@ -66,7 +69,7 @@ def _verify_run(name: str, run: Run, profile_dir: Path) -> Iterator[tuple[str, s
       same = files.checksum(folder.path / file) == expected
       yield AGREES if same else DISAGREES, f"{file}: SHA-256 as in provenance.json"
   yield from _verify_settings(name, run, profile_dir.absolute().name)
-  yield from _verify_arrays(name, folder)
+  yield from _verify_arrays(name, folder, run.provenance.get("command"))
   yield UNCHECKED, "the training itself: repeat the command in provenance.json"
 
 
@@ -86,33 +89,59 @@ def _verify_settings(name: str, run: Run, profile: str) -> Iterator[tuple[str, s
     yield AGREES, f"{len(expected)} settings as in the profile {profile}"
 
 
-def _verify_arrays(name: str, folder: RunFolder) -> Iterator[tuple[str, str]]:
+def _verify_arrays(name: str, folder: RunFolder, command: Any) -> Iterator[tuple[str, str]]:
   """Yields the checks that need result.npz: the summary computed again, and saved networks."""
   if not (folder.path / "result.npz").is_file():
     yield UNCHECKED, "summary and networks: there is no result.npz"
     return
-  from hw1_jax.runs.main import saved_config  # imports JAX, which takes seconds
+  import jax  # which takes seconds
+
+  from hw1_jax.runs.main import saved_config
 
   try:
     experiment = _experiment(name)
     config = saved_config(experiment, folder)
     result = files.read_result(folder.path / "result.npz", experiment.result)
-    again = files.jsonable(dataclasses.asdict(experiment.summarize(config, result)))
+    with jax.enable_x64(experiment.x64):
+      again = files.jsonable(dataclasses.asdict(experiment.summarize(config, result)))
     saved = files.read_json(folder.path / "summary.json")
   except (UserError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
     yield UNCHECKED, f"summary and networks: {' '.join(str(error).split())[:200]}"
     return
   for part in ("numbers", "claims", "tables"):
-    same = isinstance(saved, dict) and close(saved.get(part), again[part])
-    yield AGREES if same else DISAGREES, f"{part} of summary.json, computed again from result.npz"
+    same = isinstance(saved, dict) and close(
+      without_prose(saved.get(part)), without_prose(again[part])
+    )
+    yield outcome(same), f"{part} of summary.json, computed again from result.npz"
+  yield from verify_curves(folder, result)
   if name == "simulate_function":
     yield from _verify_networks(config, result)
+  if name == "minimal_ratio":
+    points = importlib.import_module(f"{_package()}.{name}.points")
+    with jax.enable_x64(True):
+      yield from verify_spectra(config, result, points)
+  if experiment.uses_images:
+    yield from verify_image_weights(folder, config, command)
 
 
 def _experiment(name: str) -> Any:
+  return importlib.import_module(f"{_package()}.{name}").EXPERIMENT
+
+
+def _package() -> str:
   installed = importlib.util.find_spec("hw1_jax.experiments") is not None
-  package = "hw1_jax.experiments" if installed else "experiments"
-  return importlib.import_module(f"{package}.{name}").EXPERIMENT
+  return "hw1_jax.experiments" if installed else "experiments"
+
+
+def without_prose(entries: Any) -> Any:
+  """Returns numbers or claims without their sentences, whose wording may change with the code."""
+  if not isinstance(entries, list):
+    return entries
+  return [
+    {key: value for key, value in entry.items() if key not in ("evidence", "note", "text")}
+    if isinstance(entry, dict) else entry
+    for entry in entries
+  ]  # fmt: skip
 
 
 def close(one: Any, other: Any) -> bool:

@@ -1,20 +1,30 @@
 """Comparing two folders of runs, checking a handed-in one, and the Markdown form."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 from test_report import PUBLISHED, make_files, write_run
 
-from experiments import simulate_function
+from experiments import minimal_ratio, simulate_function
+from experiments.minimal_ratio import points
+from hw1_jax import data, models, pytrees
 from hw1_jax.command.main import main as hw1
-from hw1_jax.report import compare, markdown, verify
+from hw1_jax.report import compare, markdown, recomputed, verify
 from hw1_jax.report.main import main
+from hw1_jax.runs import weights
+from hw1_jax.runs.folder import RunFolder
 from hw1_jax.runs.main import main as run
 from hw1_jax.summary import Number
+from hw1_jax.training import evaluation
 
 
 @pytest.mark.parametrize(
@@ -108,6 +118,96 @@ def test_other_weights_disagree(handed_in, tmp_path):
   wrong = " ".join(outcomes(folder)[verify.DISAGREES])
   assert "predictions of the saved weights, largest difference" in wrong
   assert "result.npz: SHA-256" in wrong
+
+
+def test_curves_that_end_elsewhere_than_the_log_disagree(handed_in, tmp_path):
+  assert re.search(r"last points of [1-9]\d* curves", " ".join(outcomes(handed_in)[verify.AGREES]))
+  folder = shutil.copytree(handed_in, tmp_path / "mine")
+  path = folder / "simulate_function" / "metrics.jsonl"
+  lines = path.read_text().splitlines()
+  record = json.loads(lines[-1])
+  record["loss"][0] *= 1.01
+  path.write_text("\n".join([*lines[:-1], json.dumps(record)]) + "\n")
+  wrong = " ".join(outcomes(folder)[verify.DISAGREES])
+  assert f"last point of the curve {record['phase']}: loss" in wrong
+
+
+IMAGES = SimpleNamespace(
+  dataset="digits", train_examples=None, test_examples=50, activation="relu",
+  architectures=("2k3p/4", "3k3p/5d-6"),
+)  # fmt: skip
+
+
+def write_network(folder: Path, model) -> dict:
+  """Writes weights.npz and metrics.jsonl of two runs of a network; returns the record."""
+  images = data.subset(data.load_images("digits"), None, IMAGES.test_examples)
+  keys = jax.random.split(jax.random.key(0), 2)
+  params = jax.vmap(lambda key: models.init(model, key, (1, 28, 28, 1)))(keys)
+  measure = jax.jit(evaluation.make_evaluate(model))
+  sets = images.test_images, images.test_labels
+  found = [measure(*sets, pytrees.member(params, m)) for m in range(2)]
+  record = {"phase": "net", "test_loss": [float(f["loss"]) for f in found],
+            "test_accuracy": [float(f["accuracy"]) for f in found]}  # fmt: skip
+  folder.mkdir()
+  weights.write_weights(folder / weights.FILE, {"net": (params, (28, 28, 1))})
+  (folder / "metrics.jsonl").write_text(json.dumps(record) + "\n")
+  return record
+
+
+@pytest.mark.parametrize("network", [
+  models.MLP((7, 10)),
+  pytest.param(models.make_cnn("3k3p/5d-6", 10, (28, 28, 1)), marks=pytest.mark.slow),
+], ids=["mlp", "cnn"])  # fmt: skip
+def test_the_test_loss_is_that_of_the_saved_weights(tmp_path, network):
+  record = write_network(tmp_path / "net", network)
+  folder = RunFolder(tmp_path / "net")
+  (line,) = recomputed.verify_image_weights(folder, IMAGES, "")
+  assert line[0] == verify.AGREES
+  assert "2 of 2 runs" in line[1]
+  record["test_loss"][1] += 0.01
+  (folder.path / "metrics.jsonl").write_text(json.dumps(record) + "\n")
+  (line,) = recomputed.verify_image_weights(folder, IMAGES, "")
+  assert line[0] == verify.DISAGREES
+
+
+def test_images_that_are_not_here_are_not_fetched_for_a_check(tmp_path, monkeypatch):
+  monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+  write_network(tmp_path / "net", models.MLP((7, 10)))
+  config = SimpleNamespace(**{**vars(IMAGES), "dataset": "mnist"})
+  (line,) = recomputed.verify_image_weights(RunFolder(tmp_path / "net"), config, "x --seed=0")
+  assert line == (verify.UNCHECKED, "losses at the saved weights: the files of mnist are not on "
+                  "this machine")  # fmt: skip
+
+
+def test_a_hessian_of_other_weights_disagrees():
+  config = minimal_ratio.EXPERIMENT.config(widths="4", num_points=20)
+  with jax.enable_x64(True):
+    problem = points.make_problem(config, config.widths)
+    theta, held = np.random.default_rng(0).normal(size=(1, 13)), np.full((1, 4), -1)
+    look = points.make_look(problem)((theta[0], held[0]))
+    loss = np.array([float(problem.loss(theta[0]))])
+    result = SimpleNamespace(params=theta, held=held, loss=loss,
+                             eigenvalues=look["eigenvalues"][None])  # fmt: skip
+    same = list(recomputed.verify_spectra(config, result, points))
+    result.params = 1.1 * theta
+    other = list(recomputed.verify_spectra(config, result, points))
+  assert [line[0] for line in same] == [verify.AGREES] * 2
+  assert [line[0] for line in other] == [verify.DISAGREES] * 2
+
+
+def test_a_reader_who_has_gone_changes_no_exit_code(tmp_path):
+  files = make_files()
+  files["provenance.json"]["status"] = "failed"
+  write_run(tmp_path / "one" / "gradient_norm", files)
+  for words, code in (([], 0), (["--verify"], 1)):  # a run that failed disagrees
+    done = subprocess.run(
+      f"{sys.executable} -m hw1_jax.report {tmp_path / 'one'} {' '.join(words)} | true; "
+      "echo ${PIPESTATUS[0]}",
+      shell=True, executable="/bin/bash", capture_output=True, text=True, check=False,
+      env={**os.environ, "JAX_PLATFORMS": "cpu"},
+    )  # fmt: skip
+    assert done.stdout.strip() == str(code)
+    assert done.stderr == ""
 
 
 def test_markdown_answers_first_with_its_figures_beside_it(tmp_path, capsys):
