@@ -29,7 +29,8 @@ from hw1_jax.report.settings import remarks, settings
 
 PAGE_BYTES = 5_000_000  # the page never gets larger: a mail attachment that every server takes
 MAX_ROWS = (200, 50, 10)  # of a data table; the later ones only where the page gets too long
-MAX_FINDINGS = 3  # unfolded beneath a section's figures, the answer not counted
+MAX_FINDINGS = 1  # unfolded beneath a section's figures, the answer not counted
+LONG_FINDING = 30  # words; so that the page says at most 6,000 unfolded
 SIGNS = {summaries.HOLDS: "✓", summaries.FAILS: "✗", summaries.NO_DIFFERENCE: "="}
 
 
@@ -51,16 +52,17 @@ def shown(run: Run, topic: Topic) -> Shown:
   first = [stems[stem] for stem in wanted if stem in stems] or list(run.figures[:1])
   rest = [figure for figure in run.figures if figure not in first]
   answer = sentences(run.answer)
-  findings = [text for text in run.summary.findings if text != run.answer]
-  more = [" ".join(answer[2:]), *findings[MAX_FINDINGS:]]
+  said_already = {run.answer, *(first_sentence(figure.caption) for figure in first)}
+  findings = [t for t in run.summary.findings if t not in said_already and t not in run.answer]
+  findings.sort(key=lambda text: len(text.split()) > LONG_FINDING)  # long ones are folded
+  short = [text for text in findings[:MAX_FINDINGS] if len(text.split()) <= LONG_FINDING]
+  more = [" ".join(answer[2:]), *findings[len(short) :]]
   captions = [
     (figure.path, said)
     for figure in [*first, *rest]
     if (said := " ".join(sentences(figure.caption)[1:]))
   ]
-  return Shown(
-    " ".join(answer[:2]), first, findings[:MAX_FINDINGS], rest, list(filter(None, more)), captions
-  )
+  return Shown(" ".join(answer[:2]), first, short, rest, list(filter(None, more)), captions)
 
 
 def number_figures(sections: Sequence[Section], beside: dict[str, Run]) -> dict[str, int]:

@@ -9,6 +9,8 @@ import pytest
 from test_readme import load_script
 
 from experiments import gradient_norm
+from hw1_jax.errors import UserError
+from hw1_jax.runs.folder import RunFolder
 from hw1_jax.runs.main import main as run
 
 MARKS = "{0}\n\nold\n\n{1}\n"
@@ -72,6 +74,19 @@ def test_a_finished_run_is_published_and_the_rest_is_said_not_to_be_run(publish,
   headings = {re.sub(r"[^\w\- ]", "", line[3:].lower()).replace(" ", "-")
               for line in text.splitlines() if line.startswith("## ")}  # fmt: skip
   assert set(re.findall(r"\]\(#([^)]*)\)", text)) <= headings
+
+
+def test_a_setting_that_came_later_has_its_default(publish, results, tmp_path, capsys):
+  folder = shutil.copytree(results / "tiny" / "gradient_norm", tmp_path / "gradient_norm")
+  saved = json.loads((folder / "config.json").read_text())
+  seed = saved.pop("seed")
+  (folder / "config.json").write_text(json.dumps(saved))
+  experiment = gradient_norm.EXPERIMENT
+  assert publish.settings_of(experiment, RunFolder(folder)).seed == seed == 0
+  assert "gradient_norm: seed as by default" in capsys.readouterr().out
+  (folder / "config.json").write_text(json.dumps({**saved, "seed": 0, "gone": 1}))
+  with pytest.raises(UserError, match="does not hold the settings"):
+    publish.settings_of(experiment, RunFolder(folder))
 
 
 @pytest.mark.parametrize(("words", "said"), [

@@ -354,7 +354,7 @@ def test_answers_stand_first_and_the_rest_is_folded(tmp_path):
   answer = visible.index("Finding 0. It is 0.05 long.")
   caption = visible.index("Both fall.")
   assert at < answer < caption < visible.index("Finding 1. It is 0.15 long.")
-  assert "Finding 3. It is 0.35 long." in visible
+  assert "Finding 2. It is 0.25 long." not in visible
   for text in ("Finding 4. It is 0.45 long.", "The norm by 0.5, see there.",
                "Our reading: at the end", "True in 3 of 3 runs. It falls to 0.0039.",
                "python -m experiments.gradient_norm --seed=0", "Learning rate"):  # fmt: skip
