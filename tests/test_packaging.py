@@ -63,6 +63,18 @@ def test_the_wheel_holds_every_file_of_package_and_experiments(installed):
   assert held == tracked
 
 
+def test_the_command_finds_the_modules_of_the_folder_where_it_is_given(installed, tmp_path):
+  (tmp_path / "mine.py").write_text("def make(): pass\n")
+  done = subprocess.run(
+    [installed / "site/bin/hw1", "run", "gradient_norm", "--model=mine:maek"], cwd=tmp_path,
+    env={**os.environ, "PYTHONPATH": str(installed / "site")}, capture_output=True, text=True,
+  )  # fmt: skip
+  assert done.returncode == 2
+  assert "--model: got 'mine:maek', and no such function in mine, expected one of make" in (
+    done.stderr
+  )
+
+
 def test_it_is_used_from_another_folder(installed, tmp_path):
   """One training, which the later commands find finished, so that they mean the same run."""
   flagfile = installed / "site/hw1_jax/experiments/flags/tiny/gradient_norm.flags"

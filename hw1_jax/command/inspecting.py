@@ -14,9 +14,12 @@ def report(arguments: Sequence[str]) -> int:
   """Writes the page of a folder of runs, or of one run folder into it; prints its path."""
   from hw1_jax.report.main import main
 
-  folder = Path(arguments[0]).expanduser() if len(arguments) == 1 else Path()
-  if len(arguments) != 1 or not (folder / "provenance.json").is_file():
+  if len(arguments) != 1 or arguments[0].startswith("-"):
     return main(arguments)
+  folder = Path(arguments[0]).expanduser()
+  if not (folder / "provenance.json").is_file():
+    _require_runs(folder)
+    return main([str(folder)])
   with _called_after_its_experiment(folder) as above, contextlib.redirect_stdout(None):
     code = main([str(above)])
     page = above / "report.html"
@@ -37,9 +40,17 @@ def verify(arguments: Sequence[str]) -> int:
   if (folder / "provenance.json").is_file():
     with _called_after_its_experiment(folder) as above:
       return say_verification(above)
-  if not folder.is_dir() or not any(folder.glob("*/provenance.json")):
-    raise UserError(f"verify: {folder} holds no run", remedy="name a folder such as results/quick")
+  _require_runs(folder)
   return say_verification(folder)
+
+
+def _require_runs(folder: Path) -> None:
+  """Raises UserError for a folder without run folders, which may be one too high."""
+  if any(folder.glob("*/provenance.json")):
+    return
+  below = sorted({str(path.parent.parent) for path in folder.glob("*/*/provenance.json")})
+  remedy = f"name {' or '.join(below[:3])}" if below else "name a folder such as results/quick"
+  raise UserError(f"{folder} holds no run", remedy=remedy)
 
 
 @contextlib.contextmanager

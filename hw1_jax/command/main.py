@@ -19,6 +19,7 @@ from collections.abc import Sequence
 
 from hw1_jax.command import children
 from hw1_jax.command.catalog import (
+  CALLED_FROM,
   experiment,
   flagfiles,
   known,
@@ -41,7 +42,7 @@ def show_list(arguments: Sequence[str]) -> int:
   width = max(map(len, names()))
   for topic in topics():
     having = " ".join(each for each in profiles() if topic.experiment in members(each))
-    print(f"{topic.number}  {topic.experiment:{width}}  {topic.short}  [{having}]")
+    print(f"{topic.number:5}  {topic.experiment:{width}}  {topic.short}  [{having}]")
   return 0
 
 
@@ -166,6 +167,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
   """Returns the exit code of `hw1 ARGUMENTS`."""
   if sys.stderr is None:  # closed: what is opened next must not become it, and print not use stdout
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115 open until we end
+  if (here := os.environ.get(CALLED_FROM) or os.getcwd()) not in sys.path:
+    sys.path.append(here)  # for your own modules, as `python -m` has it
   command, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
   try:
     code = dispatch(command, rest)

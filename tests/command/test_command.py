@@ -176,7 +176,7 @@ def test_help_is_given_wherever_it_is_asked_for(arguments, text, capsys):
     (["quick"], "no command 'quick', it is a profile: hw1 run-all quick"),
     (["verfy", "x"], "no command 'verfy'; did you mean verify?"),
     (["verify"], "verify: expected one folder of runs, or one run folder"),
-    (["verify", "no/such"], "verify: no/such holds no run; name a folder such as results/quick"),
+    (["verify", "no/such"], "no/such holds no run; name a folder such as results/quick"),
     (["export"], "export: expected a run folder"),
     (["export", "x", "--format=np"], "--format: no format 'np'; did you mean npz?"),
     (["export", "x", "--fromat=npz"], "export: no flag --fromat; did you mean --format?"),
@@ -228,6 +228,15 @@ def test_bash_completes(hw1_on_path):
 def test_zsh_completes(hw1_on_path):
   done = subprocess.run(["zsh", "-fc", ZSH_PROBE], capture_output=True, text=True, cwd=ROOT)
   assert "--profile=tiny" in done.stdout.split(), done.stderr
+
+
+@pytest.mark.parametrize("command", ["report", "verify"])
+def test_a_folder_one_too_high_is_told_which_is_meant(command, tmp_path, capsys):
+  (tmp_path / "tiny" / "gradient_norm").mkdir(parents=True)
+  (tmp_path / "tiny" / "gradient_norm" / "provenance.json").write_text("{}")
+  assert main([command, str(tmp_path)]) == 2
+  assert f"{tmp_path} holds no run; name {tmp_path / 'tiny'}\n" in capsys.readouterr().err
+  assert not (tmp_path / "report.html").exists()
 
 
 @pytest.mark.parametrize(
