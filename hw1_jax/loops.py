@@ -23,8 +23,12 @@ class Chunk(NamedTuple):
   error: str | None = None  # a value that is not finite: where, what; ends the run
 
 
-class NonFiniteError(ArithmeticError):
-  """Training met NaN or infinity; the message names where and what."""
+class RunFailed(ArithmeticError):
+  """The computation came to an end without a result; the message names where and what."""
+
+
+class NonFiniteError(RunFailed):
+  """Training met NaN or infinity."""
 
 
 class Monitor:

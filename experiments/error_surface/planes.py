@@ -13,6 +13,7 @@ from hw1_jax.loops import Monitor
 
 from .networks import Measure, Network
 
+SMALL = 64  # parameters of a Hessian that is taken whole; our choice, above ARPACK's limit
 PARTS = 4  # of a plane's points, so that a run resumes within a plane; our choice
 
 
@@ -69,6 +70,8 @@ def top_eigenpairs(
 ) -> tuple[np.ndarray, list[Any]]:
   """Returns the largest Hessian eigenvalues [D], descending, and unit eigenvectors, pytrees.
 
+  D is `count`, or the number of parameters where that is less.
+
   ARPACK on Hessian-vector products of the linearized gradient, residuals up to 1e-3 of the
   eigenvalue: for a look along them.
   """
@@ -80,7 +83,13 @@ def top_eigenpairs(
     dtype=np.float32,
   )
   begin = np.random.default_rng(0).normal(size=theta.size).astype(np.float32)
-  values, vectors = linalg.eigsh(operator, count, which="LA", tol=1e-3, v0=begin)
+  if theta.size <= SMALL or not operator.matvec(begin).any():  # ARPACK takes neither
+    few = theta.size <= SMALL
+    matrix = operator.matmat(np.eye(theta.size)) if few else np.zeros((count, theta.size))
+    values, vectors = np.linalg.eigh(matrix) if few else (matrix[:, 0], np.eye(theta.size, count))
+    values, vectors = values[-count:], vectors[:, -count:]
+  else:
+    values, vectors = linalg.eigsh(operator, count, which="LA", tol=1e-3, v0=begin)
   order = np.argsort(values)[::-1]
   # A sign is convention: the entry of largest magnitude is positive.
   columns = [vectors[:, i] * np.sign(vectors[np.abs(vectors[:, i]).argmax(), i]) for i in order]

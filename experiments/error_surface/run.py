@@ -48,7 +48,7 @@ class Config(shared.ImageSettings):
 
 NETWORKS = ("images", "function")
 PLANES = ("random", "path", "solutions")
-NUM_STEPS = 41  # of a slice; our choice
+NUM_STEPS, FLATTEST = 41, 1e-6  # of a slice; a smaller eigenvalue is none; our choice
 
 
 class Result(NamedTuple):
@@ -99,7 +99,7 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
            for theta in map(network.unravel, path)]  # fmt: skip
     values, vectors = top_eigenpairs(network.loss, path[-1], network.unravel, config.num_slices)
     # As far as the quadratic with the largest eigenvalue rises to an uninformed network's loss.
-    far = np.sqrt(2 * network.uninformed / values[0])
+    far = np.sqrt(2 * network.uninformed / max(values[0], FLATTEST))
     steps = np.linspace(-far, far, NUM_STEPS)
     result["path_loss"][kind] = np.array([float(each["loss"][0, 0]) for each in own])
     result["path_outside"][kind] = found[0].outside

@@ -117,9 +117,11 @@ def summarize(config: Config, result: Result) -> Summary:
              note=f"95 % interval {show(ranking.all.low, 2)} to {show(ranking.all.high, 2)}"),
       Number(f"{NAMES[name]}: conditional-independence score", (ranking.score,)),
     ]  # fmt: skip
+  ranked = [name for name in found if np.isfinite(found[name].all.tau)]
+  if not ranked or not used(result)[: len(result.audit["trace"])].any():
+    return too_few(config, result, numbers[:3])
   claims = judge_claims(result)
-  best = next(iter(found))
-  worst = [name for name in found if np.isfinite(found[name].all.tau)][-1]
+  best, worst = ranked[0], ranked[-1]
   by_score = max(found, key=lambda name: np.nan_to_num(found[name].score, nan=-1))
   sure = sum(ranking.all.low > 0 for ranking in found.values())
   clean = max(found, key=lambda name: np.nan_to_num(found[name].clean.tau, nan=-2))
@@ -160,6 +162,17 @@ def summarize(config: Config, result: Result) -> Summary:
     {"networks": networks(result), "measures": table(found)},
     second,
   )  # fmt: skip
+
+
+def too_few(config: Config, result: Result, numbers: list[Number]) -> Summary:
+  """Returns the summary of a run whose networks cannot be ranked, or audited."""
+  rows = used(result)
+  said = (
+    f"{int(rows.sum())} of {len(rows)} networks reached the training loss {config.target_loss:g}: "
+    "too few, or too much alike, to rank measures and to audit them."
+  )
+  captions = dict.fromkeys(("correlation", "audit", "scatter"), said)
+  return Summary(tuple(numbers), (), (said,), captions, {"networks": networks(result)}, said)
 
 
 def networks(result: Result) -> list[dict]:

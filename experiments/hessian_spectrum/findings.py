@@ -53,7 +53,8 @@ def agreement(result: Result, name: str) -> np.ndarray:
   probes = np.sum(nodes * weights, axis=-1) * float(result.num_parameters)  # [M, S, K]
   variance = 2 * result.spectra[f"{name}_square"] / probes.shape[-1]
   error = np.sqrt(variance + result.spectra[f"{name}_trace_error"] ** 2)
-  return (probes.mean(-1) - result.spectra[f"{name}_trace"]) / error
+  apart = probes.mean(-1) - result.spectra[f"{name}_trace"]
+  return apart / np.maximum(error, np.finfo(np.float32).tiny)  # both are 0 of a zero matrix
 
 
 def positive(result: Result, name: str, run: int, snapshot: int) -> tuple[float, float, float]:

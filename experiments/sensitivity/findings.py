@@ -130,7 +130,8 @@ def summarize(config: Config, result: Result) -> Summary:
   )
   if result.equal_steps:
     reference = result.equal_epochs["jacobian"][:, [first]]
-    ratios = at_equal_loss(result, "jacobian") / reference
+    at = at_equal_loss(result, "jacobian")  # a saturated network's reference is 0
+    ratios = np.divide(at, reference, out=np.full(at.shape, np.nan), where=reference > 0)
     shown = [b for b in np.argsort(sizes) if b != first and np.isfinite(ratios[:, b]).any()]
     if shown:
       findings.append(

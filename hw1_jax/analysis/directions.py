@@ -123,7 +123,8 @@ def path_plane(
     block: columns at a time.
 
   Raises:
-    ValueError: `snapshots` is not [S, P] with S at least 3, or the path lies on one line.
+    ValueError: `snapshots` is not [S, P] with S at least 3.
+    DegeneratePlane: the path lies on one line.
   """
   if snapshots.ndim != 2 or len(snapshots) < 3:
     raise ValueError(f"snapshots: got shape {snapshots.shape}, expected [S, P] with S at least 3")
@@ -142,7 +143,10 @@ def path_plane(
   variances, vectors = variances[:-3:-1], vectors[:, :-3:-1]
   total = np.trace(gram)
   if variances[1] <= 1e-14 * total:
-    raise ValueError("snapshots: got a path on one line, expected one that spans a plane")
+    raise surface.DegeneratePlane(
+      "snapshots: got a path on one line, expected one that spans a plane; train longer, or with a "
+      "larger step size"
+    )
   positions = vectors * np.sqrt(variances)  # [S, 2], of the way along each unit direction
   positions *= np.where(positions[0] < 0, -1.0, 1.0)
   lengths = np.abs(positions).max(axis=0)

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hw1_jax import data, models
+from hw1_jax.loops import RunFailed
 from hw1_jax.training import evaluation, losses
 
 PyTree = Any
@@ -184,6 +185,10 @@ def make_surface(model: Any) -> Callable[..., dict[str, jax.Array]]:
   return measure
 
 
+class DegeneratePlane(ValueError, RunFailed):
+  """Points that span no plane: a path on one line, or that does not move."""
+
+
 def frame(corners: PyTree) -> np.ndarray:
   """Returns R [D, D], upper triangular, float64: distances in weight space of affine coordinates.
 
@@ -193,7 +198,7 @@ def frame(corners: PyTree) -> np.ndarray:
   differences theta_k - theta_0.
 
   Raises:
-    ValueError: the corners do not span D dimensions, such as three solutions on one line.
+    DegeneratePlane: the corners do not span D dimensions, such as three solutions on one line.
   """
   leaves = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(corners)]
   count = leaves[0].shape[0]
@@ -204,7 +209,7 @@ def frame(corners: PyTree) -> np.ndarray:
   scale = np.sqrt(np.diag(gram))
   cosines = gram / np.outer(scale, scale) if scale.all() else gram
   if not scale.all() or np.linalg.eigvalsh(cosines)[0] < 1e-12:
-    raise ValueError(
+    raise DegeneratePlane(
       f"corners: got {count} points in a space of fewer than {count - 1} dimensions, expected "
       "points in general position; leave one out"
     )

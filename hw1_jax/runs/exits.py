@@ -8,7 +8,7 @@ from typing import NoReturn
 import jax
 
 from hw1_jax.errors import UserError
-from hw1_jax.loops import NonFiniteError
+from hw1_jax.loops import RunFailed
 from hw1_jax.runs import flags
 from hw1_jax.runs.experiment import Experiment
 from hw1_jax.runs.meeting import ProcessLost
@@ -31,7 +31,7 @@ def one_line(experiment: Experiment, argv: Sequence[str]) -> Iterator[None]:
     stop(experiment, str(error), REFUSED)
   except UnicodeError as error:
     stop(experiment, f"unreadable text in the flags: {error}", REFUSED)
-  except NonFiniteError as error:
+  except RunFailed as error:
     stop(experiment, str(error), FAILED)
   except ProcessLost as error:
     stop(experiment, f"{error}; {command(argv)} resumes from the last checkpoint", FAILED)

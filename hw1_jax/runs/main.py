@@ -15,7 +15,7 @@ from typing import Any
 
 from hw1_jax import data
 from hw1_jax.errors import UserError
-from hw1_jax.loops import NonFiniteError
+from hw1_jax.loops import RunFailed
 from hw1_jax.runs import exits, files, flags, memory, weights
 from hw1_jax.runs.checkpoint import discard_checkpoints
 from hw1_jax.runs.circumstances import strict
@@ -178,9 +178,9 @@ def recorded(record: Record, monitor: RunMonitor) -> Iterator[None]:
     with contextlib.suppress(UserError):  # the first error says what is wrong
       record.folder.check_held()
       record.update(status=status, message=message, seconds=monitor.seconds)
-    if isinstance(error, NonFiniteError):
+    if isinstance(error, RunFailed):
       where = f"what was recorded so far is in {record.folder.path}"
-      raise NonFiniteError(f"{error}; {where}") from None
+      raise RunFailed(f"{error}; {where}") from None
     raise
   record.update(status="finished", seconds=monitor.seconds)
 
@@ -193,7 +193,7 @@ def resuming(checkpoint: Path | None) -> Iterator[None]:
   """
   try:
     yield
-  except UserError:
+  except (UserError, RunFailed):
     raise
   except SHAPELESS as error:
     if checkpoint is None:

@@ -51,7 +51,7 @@ def run_config(
 
   Raises:
     UserError: wrong options, or a folder that holds a run with other settings.
-    NonFiniteError: training met NaN or infinity.
+    RunFailed: training met NaN or infinity, or ended where nothing can be measured.
   """
   folder = Path(workdir or Path("results", "notebook", experiment.name))
   chosen = Options(workdir=folder, **options)

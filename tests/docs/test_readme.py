@@ -1,5 +1,6 @@
 """What the README says is so: its example runs, its arrays exist, its links lead somewhere."""
 
+import importlib
 import importlib.util
 import json
 import pathlib
@@ -12,6 +13,7 @@ import pytest
 from hw1_jax.report import markdown, page
 from hw1_jax.report.assignment import topics
 from hw1_jax.report.reading import collect
+from hw1_jax.runs.axes import describe
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -42,7 +44,8 @@ def test_the_arrays_in_the_docs_are_those_of_the_results():
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_array_of_every_result_says_what_it_is(name):
-  for field, comment in load_script("document").arrays(name):
+  result = importlib.import_module(f"experiments.{name}").EXPERIMENT.result
+  for field, (_, comment) in describe(result).items():
     assert comment, f"experiments/{name}/run.py: {field} has no shape and unit beside it"
 
 
