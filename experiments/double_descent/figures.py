@@ -31,6 +31,8 @@ def draw_widths(result: Result) -> Figure:
       ax.axvline(float(np.median(fits[np.isfinite(fits)])), color="black", linewidth=0.9,
                  linestyle="--", label="smallest width that fits its labels")  # fmt: skip
     figures.label(ax, "hidden units", unit, kind, xscale="log")
+    ax.set_xticks(result.widths, [str(width) for width in result.widths])
+    ax.set_xticks((), minor=True)
   return figures.legend(figure, columns=3)
 
 

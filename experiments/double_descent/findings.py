@@ -11,7 +11,6 @@ from .run import Config, Result
 
 TOPIC = topic_of("double_descent")
 FITTED = 0.01  # our reading of "just fits": a training error of at most this, exact, at the end
-FALL = 1.0  # our reading of "falls again": points of test error
 MEASURES = {"test_error": ("test error", 100.0, "%"), "test_loss": ("test loss", 1.0, "nats")}
 
 
@@ -35,7 +34,8 @@ class Peak:
     before = np.minimum.accumulate(values, axis=0)  # the lowest of all narrower ones and itself
     self.index = (values - before).argmax(axis=0)
     runs = np.arange(values.shape[1])
-    self.width = result.widths[self.index]
+    rises = self.index > 0
+    self.width = np.where(rises, result.widths[self.index], np.nan)  # NaN: only falls
     self.low = before[self.index, runs]
     self.high = values[self.index, runs]
     self.last = values[-1]
@@ -66,11 +66,19 @@ def summarize(config: Config, result: Result) -> Summary:
   ]
   for name, (words, scale, unit) in MEASURES.items():
     peak = Peak(result, name)
-    sentences.append(
-      f"Over the widths the {words} first falls to {spread(scale * peak.low)}, rises to "
-      f"{spread(scale * peak.high)} {unit} at width {spread(peak.width)}, and is "
-      f"{spread(scale * peak.last)} {unit} at {result.widths[-1]}."
+    ends = (
+      f"{spread(scale * at_end(result, name)[0])} {unit} at width {result.widths[0]} and "
+      f"{spread(scale * peak.last)} {unit} at {result.widths[-1]}"
     )
+    rises = np.isfinite(peak.width)
+    between = f"; it rises nowhere in {len(rises)} runs"
+    if rises.any():
+      between = (
+        f"; between them it rises from {spread(scale * peak.low[rises])} to "
+        f"{spread(scale * peak.high[rises])} {unit}, at width {spread(peak.width[rises])} "
+        f"({int(rises.sum())} of {len(rises)} runs)"
+      )
+    sentences.append(f"The {words} is {ends}{between}.")
   best = 100 * result.test_error.min(axis=2)
   sentences.append(
     f"Stopped at its lowest, the test error is {spread(best[0])} % at width {result.widths[0]} and "
@@ -79,12 +87,13 @@ def summarize(config: Config, result: Result) -> Summary:
   )
   captions = {
     "widths": "Error and loss against the width, median and every run; dashed: the smallest width "
-    f"that fits its labels. {sentences[0]} {sentences[1]}",
+    f"that fits its labels. {sentences[2]}",
     "epochs": f"Test error over the epochs at {len(shown(result))} widths, median and every run. "
     f"{sentences[3]}",
   }
   claims = tuple(judge_claims(result))
-  return Summary(tuple(numbers), claims, tuple(sentences), captions, {"runs": rows(result)})
+  answer = " ".join(sentences[i] for i in (2, 1))
+  return Summary(tuple(numbers), claims, tuple(sentences), captions, {"runs": rows(result)}, answer)
 
 
 def equal_width(result: Result) -> str:
@@ -103,23 +112,27 @@ def shown(result: Result) -> list[int]:
 
 def judge_claims(result: Result) -> list[Claim]:
   """Returns the claims, run by run."""
-  peaks = {name: Peak(result, name) for name in MEASURES}
-  error, loss = peaks.values()
-  both = np.minimum(error.high - error.low, error.high - error.last)
+  error, loss = (Peak(result, name) for name in MEASURES)
+  claims = []
+  for i, (peak, (words, scale, unit)) in enumerate(zip((error, loss), MEASURES.values()), 1):
+    both = scale * np.minimum(peak.high - peak.low, peak.high - peak.last)
+    said = (
+      f"Lowest before the peak {spread(scale * peak.low)}, at the peak "
+      f"{spread(scale * peak.high)}, at the widest {spread(scale * peak.last)} {unit}."
+    )
+    text = TOPIC.claims["2.6a"].format(what=words)
+    claims.append(compared(f"O-2.6a.{i}", text, both, said, region=0.0, unit=unit))
   fits = threshold(result)
-  distance = np.abs(np.log2(error.width / np.where(np.isfinite(fits), fits, np.nan)))
-  return [
-    compared("O-2.6a", TOPIC.claims["O-2.6a"].format(points=FALL), 100 * both - FALL,
-             f"Test error {spread(100 * error.low)}, then {spread(100 * error.high)}, at the "
-             f"widest {spread(100 * error.last)} %.", region=0.0, unit="points"),
-    compared("O-2.6b", TOPIC.claims["O-2.6b"], 1 - distance,
-             f"Peak at width {spread(error.width)}, fitting from {spread(fits)} on.",
+  distance = np.abs(np.log2(loss.width / np.where(np.isfinite(fits), fits, np.nan)))
+  claims += [
+    compared("O-2.6b", TOPIC.claims["O-2.6b"].format(fitted=100 * FITTED), 1 - distance,
+             f"Test loss highest at width {spread(loss.width)}, fitting from {spread(fits)} on.",
              region=0.0, unit="doublings"),
     compared("O-2.6c", TOPIC.claims["O-2.6c"], 100 * (error.low - error.last),
              f"Test error {spread(100 * error.low)} % before the peak, {spread(100 * error.last)} "
-             f"% at the widest; test loss {spread(loss.low)} and {spread(loss.last)} nats.",
-             region=0.0, unit="points"),
+             f"% at the widest.", region=0.0, unit="points"),
   ]  # fmt: skip
+  return claims
 
 
 def rows(result: Result) -> list[dict[str, Any]]:

@@ -21,10 +21,10 @@ def draw_fit(config: Config, result: Result) -> Figure:
   for i, fraction in enumerate(config.fractions):
     figures.curves(left, epochs, 100 * result.train_error[i], f"{100 * fraction:g} % random", i)
   left.axhline(100 * FITTED, color="black", linewidth=0.8)
+  figures.label(left, "epoch", "training error (%)", "error on the labels trained on")
   left.set_yscale("symlog", linthresh=100 * FITTED)
+  left.set_yticks((0, 1, 10, 100), ("0", "1", "10", "100"))
   left.set_ylim(bottom=0)
-  figures.label(left, "epoch", "training error (%)", "error on the labels trained on",
-                yscale="symlog")  # fmt: skip
   found = epochs_to_fit(result)
   figures.curves(right, 100 * result.fractions, np.where(np.isfinite(found), found, np.nan).T,
                  f"epochs until {100 * (1 - FITTED):g} % are fitted", 0, points=True)  # fmt: skip

@@ -66,7 +66,7 @@ def summarize(config: Config, result: Result) -> Summary:
       Number(f"{at}: the same at the lowest test error", tuple(100 * gap_at_best(result)[f]), "%"),
     ]  # fmt: skip
   ends = f"{100 * config.fractions[0]:g} % to {100 * config.fractions[-1]:g} % random labels"
-  slower = epochs[-1] / epochs[0]
+  slower = epochs[-1] / np.where(np.isfinite(epochs[0]), epochs[0], np.nan)
   fit = (
     f"From {ends} the network needs {spread(epochs[0])} and {spread(epochs[-1])} epochs to fit "
     f"{100 * (1 - FITTED):g} % of its labels, a factor of {spread(slower)}."
@@ -82,7 +82,8 @@ def summarize(config: Config, result: Result) -> Summary:
   )
   gap = (
     f"The gap, test less training error, in points, is at the end "
-    f"{each(config, final_gap(result))}; at the lowest test error it is {each(config, gap_at_best(result))}."
+    f"{each(config, final_gap(result))}; at the lowest test error it is "
+    f"{each(config, gap_at_best(result))}."
   )
   captions = {
     "fit": f"Error on the labels trained on over the epochs, and epochs until it is at most "
@@ -90,8 +91,15 @@ def summarize(config: Config, result: Result) -> Summary:
     "error": f"Test error by fraction of random labels, at the end and at its lowest; right: the "
     f"gap between test and training error. {early}",
   }
+  last, best = 100 * final, 100 * lowest
+  answer = (
+    f"{fit} The test error grows from {spread(last[0])} to {spread(last[-1])} %; stopping at its "
+    f"lowest would keep up to {spread((last - best).max(axis=0))} points of that."
+  )
   claims = tuple(judge_claims(config, result))
-  return Summary(tuple(numbers), claims, (fit, error, early, gap), captions, {"runs": rows(result)})
+  return Summary(
+    tuple(numbers), claims, (fit, error, early, gap), captions, {"runs": rows(result)}, answer
+  )
 
 
 def judge_claims(config: Config, result: Result) -> list[Claim]:
@@ -113,7 +121,8 @@ def judge_claims(config: Config, result: Result) -> list[Claim]:
              region=0.0, unit="points"),
     compared("O-2.5b", TOPIC.claims["O-2.5b"], ratio,
              f"Epochs {spread(epochs[0])} at fraction {config.fractions[0]:g}, "
-             f"{spread(epochs[-1])} at {config.fractions[-1]:g}; where they never fit, their length counts.",
+             f"{spread(epochs[-1])} at {config.fractions[-1]:g}; where they never fit, their "
+             f"length counts.",
              region=0.0, unit="log ratio of epochs"),
     compared("O-2.5c", TOPIC.claims["O-2.5c"], ranks - RANKED,
              f"Rank correlation of fraction and test error: {spread(ranks)}.",
