@@ -20,6 +20,11 @@ NOT_IMPORTED = {  # declared all the same
 USERS = {  # imported only where the user has them, and why that may be
   "equinox",  # the user's own model comes from it
   "ipython",  # the library is used in a notebook's kernel
+  "ipykernel",
+  "nbclient",
+  "nbformat",  # the tutorial in a kernel of its own
+  "safetensors",  # a file of weights, read by its own library
+  "xarray",  # a result with named axes
   "pyhessian",  # a yardstick of benchmarks/, installed without its dependencies (see there)
 }
 TOOLS = {"pytest-xdist", "ruff", "mypy", "types-tqdm", "setuptools", "uv"}  # run, not imported
