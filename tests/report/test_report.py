@@ -51,6 +51,8 @@ EXPERIMENTS = (
   "hessian_spectrum",
   "flatness",
   "connectivity",
+  "label_noise",
+  "double_descent",
 )
 VOID_TAGS = {"meta", "link", "img", "br", "hr", "input"}
 
@@ -236,7 +238,7 @@ def test_sections_stand_in_the_order_of_the_assignment(profile):
   headings = [heading["id"] for heading in page.all("h3") if heading["id"] in EXPERIMENTS]
   assert tuple(headings) == EXPERIMENTS
   numbers = ["1.1.1", "1.1.2", "1.2.1", "1.2.2", "1.2.3", "1.3.1", "1.3.2", "1.3.3", "1.3.4",
-             "2.1", "2.2", "2.3", "2.4"]  # fmt: skip
+             "2.1", "2.2", "2.3", "2.4", "2.5", "2.6"]  # fmt: skip
   assert [section.topic.number for section in collect(profile)] == numbers
   levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
   assert levels[0] == 1
