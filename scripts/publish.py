@@ -31,7 +31,7 @@ sys.path.insert(0, str(ROOT))
 from hw1_jax.errors import UserError  # noqa: E402 found by the line above
 from hw1_jax.report import markdown, page  # noqa: E402
 from hw1_jax.report.assignment import EXPERIMENTS, Topic, topics  # noqa: E402
-from hw1_jax.report.reading import Run, collect  # noqa: E402
+from hw1_jax.report.reading import Run, Section, collect  # noqa: E402
 from hw1_jax.runs import files, provenance  # noqa: E402
 from hw1_jax.runs.experiment import Experiment  # noqa: E402
 from hw1_jax.runs.folder import RunFolder, default_style  # noqa: E402
@@ -47,6 +47,9 @@ TITLES = {
   "research": "Beyond the reports",
   "quick": "The quick profile",
 }
+
+
+Read = dict[str, list[Section]]  # published profile -> its sections
 
 
 # Publishing runs
@@ -129,19 +132,23 @@ def published() -> list[str]:
   return known + sorted(set(found) - set(known))
 
 
-def index() -> str:
+def read_published() -> Read:
+  """Returns the sections of the published profiles."""
+  return {profile: collect(DOCS / profile) for profile in published()}
+
+
+def index(read: Read) -> str:
   """Returns docs/results/README.md: what came out, every claim in words, what made it."""
   lines = ["# Results", ""]
   lines += ["Every number, verdict and sentence here is computed from the runs, none is typed in."
             " How a verdict is computed, and how often the rule errs:"
             " [verdicts.md](../verdicts.md).", ""]  # fmt: skip
-  for profile in published():
-    sections = collect(DOCS / profile)
+  for profile, sections in read.items():
     told = page.context(sections, profile, page.collect_counterpart(DOCS / profile))
     title = TITLES.get(profile, profile)
     lines += [f"## {title}", "", " ".join(told["lede"]), "",
               f"With figures: [{profile}/REPORT.md]({profile}/REPORT.md).", ""]  # fmt: skip
-    if profile.endswith("_notebook") and "long_report" in published():
+    if profile.endswith("_notebook") and "long_report" in read:
       lines += [f"Claim by claim in the table above. {told['commits']}", ""]
       continue
     table = markdown.claim_table(told, f"{profile}/REPORT.md")
@@ -162,18 +169,17 @@ def index() -> str:
   return "\n".join(lines).rstrip() + "\n"
 
 
-def runs_of(topic: Topic) -> list[tuple[str, Run]]:
+def runs_of(topic: Topic, read: Read) -> list[tuple[str, Run]]:
   """Returns (profile, its run) of a section, in the profiles that decide: those of the registry."""
-  found = []
-  for profile in topic.profiles:
-    if (DOCS / profile).is_dir():
-      for section in collect(DOCS / profile):
-        if section.topic is topic and section.runs[0].status == "finished":
-          found.append((profile, section.runs[0]))
-  return found
+  return [
+    (profile, section.runs[0])
+    for profile in topic.profiles
+    for section in read.get(profile, ())
+    if section.topic is topic and section.runs[0].status == "finished"
+  ]
 
 
-def questions_table() -> list[str]:
+def questions_table(read: Read) -> list[str]:
   """Returns README.md's part: a picture, and each question with its verdicts and its figure."""
   lines = []
   picture = "docs/results/long_report/optimization_path/figures/paths.svg"
@@ -183,7 +189,7 @@ def questions_table() -> list[str]:
   lines += ["| | question | what is claimed of it, judged from our runs | |",
             "| --- | --- | --- | --- |"]  # fmt: skip
   for topic in topics():
-    runs = runs_of(topic)
+    runs = runs_of(topic, read)
     verdicts = collections.Counter(claim.verdict for _, run in runs for claim in run.claims)
     counted = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))
     link = next(
@@ -197,11 +203,11 @@ def questions_table() -> list[str]:
   return lines
 
 
-def outcomes_table() -> list[str]:
+def outcomes_table(read: Read) -> list[str]:
   """Returns docs/experiments.md's table of outcomes: each experiment's claims with verdicts."""
   lines = ["| experiment | outcome |", "| --- | --- |"]
   for topic in topics():
-    runs = runs_of(topic)
+    runs = runs_of(topic, read)
     said = [f"{claim.id} **{claim.verdict}**" for _, run in runs for claim in run.claims]
     nothing = "the reports claim nothing" if runs else "not run"
     lines.append(f"| `{topic.experiment}` | {'; '.join(said) or nothing} |")
@@ -219,9 +225,10 @@ def write_pages() -> None:
   """Writes all pages of results from the published files."""
   for profile in published():
     markdown.build(DOCS / profile)
-  (DOCS / "README.md").write_text(index())
-  replace_between_marks(ROOT / "README.md", questions_table())
-  replace_between_marks(ROOT / "docs" / "experiments.md", outcomes_table())
+  read = read_published()
+  (DOCS / "README.md").write_text(index(read))
+  replace_between_marks(ROOT / "README.md", questions_table(read))
+  replace_between_marks(ROOT / "docs" / "experiments.md", outcomes_table(read))
 
 
 def main(argv: list[str]) -> int:

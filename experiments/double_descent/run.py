@@ -91,13 +91,9 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     train_labels=np.tile(np.asarray(labels), (sizes[0], 1)),
     initial_params=jax.tree.map(lambda *leaves: np.concatenate(leaves), *starts),
   )  # fmt: skip
-  found = {name: values.reshape(*sizes, -1) for name, values in trained.history.items()}
   return Result(
     widths=np.array(config.widths),
     num_parameters=np.array([models.count_parameters(model, shape) for model in networks]),
     num_outputs=np.asarray(len(images.train_labels) * images.num_classes),
-    train_loss=found["exact_train_loss"],
-    train_error=1 - found["exact_train_accuracy"],
-    test_loss=found["test_loss"],
-    test_error=1 - found["test_accuracy"],
+    **training.evaluation.exact_curves(trained.history, *sizes),
   )

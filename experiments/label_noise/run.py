@@ -75,14 +75,10 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     monitor, "fractions", task, images, jnp.tile(keys, sizes[0]),
     train_labels=np.asarray(labels).reshape(sizes[0] * sizes[1], -1),
   )  # fmt: skip
-  found = {name: values.reshape(*sizes, -1) for name, values in trained.history.items()}
   return Result(
     fractions=np.array(config.fractions),
     num_parameters=np.asarray(models.count_parameters(model, (1, *images.train_images.shape[1:]))),
     num_classes=np.asarray(images.num_classes),
     wrong=np.mean(np.asarray(labels) != images.train_labels, axis=2),
-    train_loss=found["exact_train_loss"],
-    train_error=1 - found["exact_train_accuracy"],
-    test_loss=found["test_loss"],
-    test_error=1 - found["test_accuracy"],
+    **training.evaluation.exact_curves(trained.history, *sizes),
   )

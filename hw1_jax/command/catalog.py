@@ -2,14 +2,13 @@
 
 import difflib
 import importlib
-import importlib.util
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hw1_jax.errors import UserError
-from hw1_jax.report.assignment import EXPERIMENTS, overlays, topics
+from hw1_jax.report.assignment import EXPERIMENTS, overlays, package_of, topics
 
 if TYPE_CHECKING:  # importing JAX takes seconds, and a list of names does not need it
   from hw1_jax.runs.experiment import Experiment
@@ -41,9 +40,7 @@ def flagfiles(profile: str, name: str) -> list[str]:
 
 def experiment(name: str) -> "Experiment":
   """Returns an experiment, imported from where it is: hw1_jax.experiments if installed."""
-  installed = importlib.util.find_spec("hw1_jax.experiments") is not None
-  package = "hw1_jax.experiments" if installed else "experiments"
-  return importlib.import_module(f"{package}.{name}").EXPERIMENT
+  return importlib.import_module(package_of(name)).EXPERIMENT
 
 
 def program() -> str:

@@ -4,6 +4,7 @@ All of it stands in experiments/assignment.toml; this module reads it.
 """
 
 import functools
+import importlib.util
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,6 +56,12 @@ class Part(NamedTuple):
 @functools.cache
 def _registry() -> dict[str, Any]:
   return tomllib.loads((EXPERIMENTS / "assignment.toml").read_text(encoding="utf-8"))
+
+
+def package_of(experiment: str) -> str:
+  """Returns the package of an experiment: hw1_jax.experiments.NAME where it is installed so."""
+  installed = importlib.util.find_spec("hw1_jax.experiments") is not None
+  return f"hw1_jax.experiments.{experiment}" if installed else f"experiments.{experiment}"
 
 
 def overlays() -> Mapping[str, str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
@@ -168,8 +169,7 @@ def label(
   ax.set_yscale(yscale)
   for axis, scale in ((ax.xaxis, xscale), (ax.yaxis, yscale)):
     if scale == "log":
-      axis.set_major_formatter(Decades())
-      axis.set_minor_formatter(Decades(minor_thresholds=(1, 0.5)))
+      write_decades(axis)
   if title:
     ax.set_title(title, fontsize=10, loc="left")
 
@@ -193,6 +193,12 @@ class Decades(LogFormatter):
     return "10" + str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
+def write_decades(axis: Axis) -> None:
+  """Has a logarithmic axis write its numbers as `Decades` does."""
+  axis.set_major_formatter(Decades())
+  axis.set_minor_formatter(Decades(minor_thresholds=(1, 0.5)))
+
+
 def twin(ax: Axes, y: str, index: int, *, yscale: str = "linear") -> Axes:
   """Returns a second y axis on the right, named and coloured like its index-th quantity."""
   right = ax.twinx()
@@ -200,8 +206,7 @@ def twin(ax: Axes, y: str, index: int, *, yscale: str = "linear") -> Axes:
   right.set_yscale(yscale)
   right.set_ylabel(textwrap.fill(y, LABEL), color=COLORS[index])
   if yscale == "log":
-    right.yaxis.set_major_formatter(Decades())
-    right.yaxis.set_minor_formatter(Decades(minor_thresholds=(1, 0.5)))
+    write_decades(right.yaxis)
   return right
 
 

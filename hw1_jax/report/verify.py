@@ -10,7 +10,6 @@ handed-in folder decides on these lines.
 
 import dataclasses
 import importlib
-import importlib.util
 import itertools
 import math
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hw1_jax.errors import UserError
+from hw1_jax.report.assignment import package_of
 from hw1_jax.report.reading import CHECKED, Run, collect
 from hw1_jax.report.recomputed import (
   ACTIVATIONS,
@@ -59,7 +59,7 @@ def verify(profile_dir: Path) -> list[Check]:
 def _verify_run(name: str, run: Run, profile_dir: Path) -> Iterator[tuple[str, str]]:
   folder = RunFolder(profile_dir / run.folder)
   finished = run.status == "finished"
-  yield AGREES if finished else DISAGREES, f"status: {run.status}, expected finished"
+  yield outcome(finished), f"status: {run.status}, expected finished"
   sums = run.provenance.get("checksums")
   for file in CHECKED:
     expected = sums.get(file) if isinstance(sums, dict) else None
@@ -67,7 +67,7 @@ def _verify_run(name: str, run: Run, profile_dir: Path) -> Iterator[tuple[str, s
       yield UNCHECKED, f"{file}: no such file, or no checksum of it"
     else:
       same = files.checksum(folder.path / file) == expected
-      yield AGREES if same else DISAGREES, f"{file}: SHA-256 as in provenance.json"
+      yield outcome(same), f"{file}: SHA-256 as in provenance.json"
   yield from _verify_settings(name, run, profile_dir.absolute().name)
   yield from _verify_arrays(name, folder, run.provenance.get("command"))
   yield UNCHECKED, "the training itself: repeat the command in provenance.json"
@@ -99,7 +99,7 @@ def _verify_arrays(name: str, folder: RunFolder, command: Any) -> Iterator[tuple
   from hw1_jax.runs.main import saved_config
 
   try:
-    experiment = _experiment(name)
+    experiment = importlib.import_module(package_of(name)).EXPERIMENT
     config = saved_config(experiment, folder)
     result = files.read_result(folder.path / "result.npz", experiment.result)
     with jax.enable_x64(experiment.x64):
@@ -117,20 +117,11 @@ def _verify_arrays(name: str, folder: RunFolder, command: Any) -> Iterator[tuple
   if name == "simulate_function":
     yield from _verify_networks(config, result)
   if name == "minimal_ratio":
-    points = importlib.import_module(f"{_package()}.{name}.points")
+    points = importlib.import_module(f"{package_of(name)}.points")
     with jax.enable_x64(True):
       yield from verify_spectra(config, result, points)
   if experiment.uses_images:
     yield from verify_image_weights(folder, config, command)
-
-
-def _experiment(name: str) -> Any:
-  return importlib.import_module(f"{_package()}.{name}").EXPERIMENT
-
-
-def _package() -> str:
-  installed = importlib.util.find_spec("hw1_jax.experiments") is not None
-  return "hw1_jax.experiments" if installed else "experiments"
 
 
 def without_prose(entries: Any) -> Any:
@@ -175,7 +166,7 @@ def _verify_networks(config: Any, result: Any) -> Iterator[tuple[str, str]]:
         [forward(row, widths, result.x, activation) for row in result.final_params[key]]
       )
       error = float(np.abs(outputs - result.prediction[key]).max())
-      yield AGREES if error < 1e-4 else DISAGREES, f"{what}, largest difference {error:.1e}"
+      yield outcome(error < 1e-4), f"{what}, largest difference {error:.1e}"
 
 
 def forward(params: np.ndarray, widths: list[int], x: np.ndarray, activation: Any) -> np.ndarray:

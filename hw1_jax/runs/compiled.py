@@ -58,4 +58,5 @@ def prune(folder: Path, most_bytes: int) -> None:
   for _, size, path in sorted(found, reverse=True):
     kept += size
     if kept > most_bytes:
-      path.unlink(missing_ok=True)
+      with contextlib.suppress(OSError):
+        path.unlink()

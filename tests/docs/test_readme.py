@@ -73,10 +73,11 @@ def test_the_pages_of_results_are_those_of_the_published_files():
   def between_marks(text):
     return text.partition(publish.START)[2].partition(publish.END)[0].strip().splitlines()
 
-  assert between_marks(README) == publish.questions_table()
+  read = publish.read_published()
+  assert between_marks(README) == publish.questions_table(read)
   experiments = (ROOT / "docs" / "experiments.md").read_text()
-  assert between_marks(experiments) == publish.outcomes_table()
-  assert (publish.DOCS / "README.md").read_text() == publish.index()
+  assert between_marks(experiments) == publish.outcomes_table(read)
+  assert (publish.DOCS / "README.md").read_text() == publish.index(read)
   for profile in publish.published():
     folder = publish.DOCS / profile
     others = page.collect_counterpart(folder)

@@ -58,3 +58,13 @@ def test_pruning_keeps_what_was_used_last_and_foreign_files(tmp_path):
   compiled.prune(tmp_path, 250)
   assert sorted(path.name for path in tmp_path.iterdir()) == [
     "middle-cache", "new-cache", "notes.txt"]  # fmt: skip
+
+
+def test_a_program_that_cannot_be_deleted_stays(tmp_path, monkeypatch):
+  def refuse(path):
+    raise PermissionError(path)
+
+  (tmp_path / "some-cache").write_bytes(bytes(100))
+  monkeypatch.setattr(compiled.Path, "unlink", refuse)
+  compiled.prune(tmp_path, 50)
+  assert (tmp_path / "some-cache").exists()
