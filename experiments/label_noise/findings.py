@@ -88,7 +88,7 @@ def summarize(config: Config, result: Result) -> Summary:
   captions = {
     "fit": f"Error on the labels trained on over the epochs, and epochs until it is at most "
     f"{100 * FITTED:g} %, median and every run. {fit}",
-    "error": f"Test error by fraction of random labels, at the end and at its lowest; right: the "
+    "error": f"Test error by fraction of random labels, at the end and at its lowest; below: the "
     f"gap between test and training error. {early}",
   }
   last, best = 100 * final, 100 * lowest

@@ -97,7 +97,7 @@ def lede(sections: Sequence[Section]) -> list[str]:
 
 
 OUTCOMES = (
-  "All that the reports say holds on",
+  "Every claim holds on",
   "Part of it holds, the rest does not or stays open, on",
   "None of it holds on",
   "Our runs find no difference on",

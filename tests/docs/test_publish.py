@@ -75,6 +75,10 @@ def test_a_finished_run_is_published_and_the_rest_is_said_not_to_be_run(publish,
               for line in text.splitlines() if line.startswith("## ")}  # fmt: skip
   assert set(re.findall(r"\]\(#([^)]*)\)", text)) <= headings
 
+  read = {"long_report": publish.collect(publish.DOCS / "tiny")}
+  judged = [topic.experiment for topic in publish.topics() if publish.runs_of(topic, read)]
+  assert judged == ["gradient_norm"]  # not what is missing, nor what a profile is not asked for
+
 
 def test_a_setting_that_came_later_has_its_default(publish, results, tmp_path, capsys):
   folder = shutil.copytree(results / "tiny" / "gradient_norm", tmp_path / "gradient_norm")

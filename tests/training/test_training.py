@@ -220,3 +220,14 @@ def test_a_minibatch_and_snapshots_within_an_epoch_exclude_each_other(images):
     training.train_images(
       Monitor(), "t", task(minibatch=1, snapshot_steps=2), images, rng.member_keys(0, 1)
     )
+
+
+def test_exact_curves_are_losses_and_errors_of_every_training_in_its_place():
+  accuracies = np.arange(24.0).reshape(6, 4) / 100
+  names = ("exact_train_loss", "test_loss", "exact_train_accuracy", "test_accuracy")
+  history = dict(zip(names, (accuracies + 1, accuracies + 2, accuracies, accuracies + 0.5)))
+  found = evaluation.exact_curves(history, 2, 3)
+  assert {curve.shape for curve in found.values()} == {(2, 3, 4)}
+  at = {name: curve[1, 0, 2] for name, curve in found.items()}  # training 3, epoch 2: 0.14
+  expected = {"train_loss": 1.14, "train_error": 0.86, "test_loss": 2.14, "test_error": 0.36}
+  assert at == pytest.approx(expected)
