@@ -157,6 +157,25 @@ def minimal_ratio(sizes: settings.Sizes) -> Work:
   return work
 
 
+def critical_points(sizes: settings.Sizes) -> Work:
+  """Returns Levenberg-Marquardt steps of every member from fixed weights, float64."""
+  forward, start, _ = function_net((sizes.hessian_width,), sizes.search_runs)
+  x, y = (jnp.asarray(v) for v in data.function_data("sinc", sizes.points, dtype=np.float64))
+
+  def output(theta: jax.Array, x: jax.Array) -> jax.Array:
+    return forward(theta, x[None])[0, 0]
+
+  def search(theta: jax.Array) -> jax.Array:
+    return analysis.levenberg_marquardt.minimize(
+      lambda t: forward(t, x) - y, theta, tolerance=1e-300, max_iterations=sizes.search_steps,
+      jacobian=lambda t: jax.vmap(jax.grad(output), (None, 0))(t, x),
+    ).loss  # fmt: skip
+
+  searches = devices.map_members(search)
+  vectors = start.astype(jnp.float64)
+  return lambda: jax.block_until_ready(searches(vectors))
+
+
 def interpolation(sizes: settings.Sizes) -> Work:
   model = models.MLP((500, 10))
   images, labels = made_up_images(sizes.images + sizes.test_images)
@@ -226,6 +245,7 @@ WORKLOADS: dict[str, Callable[[settings.Sizes], Work]] = {
   "six_fits": six_fits,
   "hessian": hessian,
   "minimal_ratio": minimal_ratio,
+  "critical_points": critical_points,
   "interpolation": interpolation,
   "plane": plane,
   "spectrum": spectrum_one,
@@ -233,7 +253,7 @@ WORKLOADS: dict[str, Callable[[settings.Sizes], Work]] = {
   "sensitivity": input_sensitivity,
   "path_members": path_members,
 }
-X64 = ("hessian", "minimal_ratio")
+X64 = ("hessian", "minimal_ratio", "critical_points")
 
 
 def set_up(name: str) -> None:

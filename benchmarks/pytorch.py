@@ -180,6 +180,68 @@ def minimal_ratio(sizes: settings.Sizes) -> Work:
   return work
 
 
+def critical_points(sizes: settings.Sizes) -> Work:
+  """Returns the same steps, all members in one batch: vmap of the examples' gradients, Cholesky."""
+  x, y = (v[:, 0] for v in function_data("sinc", sizes.points, torch.float64))
+  width, points = sizes.hessian_width, sizes.points
+  generator = torch.Generator().manual_seed(0)
+  shape = (sizes.search_runs, 3 * width + 1)
+  start = 2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1
+  start[:, 2 * width :] /= width**0.5
+
+  def output(theta: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    hidden = torch.relu(x * theta[width : 2 * width] + theta[:width])
+    return hidden @ theta[2 * width + 1 :] + theta[2 * width]
+
+  def residuals(theta: torch.Tensor) -> torch.Tensor:
+    hidden = torch.relu(x[:, None] * theta[width : 2 * width] + theta[:width])
+    return hidden @ theta[2 * width + 1 :] + theta[2 * width] - y
+
+  func = torch.func
+  jacobian_of = func.vmap(func.vmap(func.grad(output), (None, 0)), (0, None))
+  values_of = func.vmap(residuals)
+
+  def second(theta: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
+    return func.jvp(lambda t: func.jvp(residuals, (t,), (step,))[1], (theta,), (step,))[1]
+
+  seconds_of = func.vmap(second)
+  identity = torch.eye(points, dtype=torch.float64)
+
+  @torch.no_grad()
+  def work() -> Any:
+    theta, factor = start.clone(), torch.full((sizes.search_runs,), 2.0, dtype=torch.float64)
+    damping, columns = None, torch.zeros_like(start)
+    for _ in range(sizes.search_steps):
+      values, jacobian = values_of(theta), jacobian_of(theta, x)
+      total = values.square().sum(1)
+      columns = torch.maximum(columns, jacobian.norm(dim=1))
+      divisors = torch.maximum(columns, 1e-2 * columns.amax(1, keepdim=True))
+      scaled = jacobian / divisors[:, None]
+      gram = scaled @ scaled.mT
+      scale = gram.diagonal(dim1=1, dim2=2).amax(1)
+      damping = 1e-3 * scale if damping is None else torch.maximum(damping, 1e-16 * scale)
+      root = torch.linalg.cholesky(gram + damping[:, None, None] * identity)
+
+      def solve(right: torch.Tensor, root: Any = root, scaled: Any = scaled) -> torch.Tensor:
+        return -(scaled.mT @ torch.cholesky_solve(right[:, :, None], root))[:, :, 0]
+
+      step = solve(values)
+      promised = (values + (scaled @ step[:, :, None])[:, :, 0]).square().sum(1)
+      bent = solve(seconds_of(theta, step / divisors) / 2)
+      bends = 2 * bent.norm(dim=1) <= 0.75 * step.norm(dim=1)
+      trial = theta + (step + torch.where(bends[:, None], bent, 0.0)) / divisors
+      reached = values_of(trial).square().sum(1)
+      takes = reached < total
+      gain = ((total - reached) / (total - promised)).clamp(max=1)
+      shrunk = damping * (1 - (2 * gain - 1) ** 3).clamp(0.1, 2.0)
+      damping = torch.where(takes, shrunk, damping * factor)
+      factor = torch.where(takes, 2.0, 2 * factor)
+      theta = torch.where(takes[:, None], trial, theta)
+    return values_of(theta).square().mean(1)
+
+  return work
+
+
 def interpolation(sizes: settings.Sizes) -> Work:
   images, labels = made_up_images(sizes.images + sizes.test_images)
   torch.manual_seed(0)
@@ -289,6 +351,7 @@ WORKLOADS: dict[str, Callable[[settings.Sizes], Work]] = {
   "six_fits": six_fits,
   "hessian": hessian,
   "minimal_ratio": minimal_ratio,
+  "critical_points": critical_points,
   "interpolation": interpolation,
   "plane": plane,
   "spectrum": spectrum_one,

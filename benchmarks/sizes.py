@@ -18,6 +18,8 @@ class Sizes:
   hessian_width: int = 500  # 1-500-1: 1501 parameters
   ratio_runs: int = 100
   ratio_epochs: int = 300
+  search_runs: int = 10  # of Levenberg-Marquardt, 1-500-1
+  search_steps: int = 30
   alphas: int = 31
   spectrum_images: int = 10_000
   lanczos_steps: int = 100  # of one probe
@@ -30,7 +32,7 @@ class Sizes:
 FULL = Sizes()
 QUICK = Sizes(
   images=6000, test_images=1000, small_steps=50, fit_epochs=200, hessian_width=50, ratio_runs=6,
-  ratio_epochs=30, alphas=5, plane=5, members=3,
+  ratio_epochs=30, search_runs=2, search_steps=3, alphas=5, plane=5, members=3,
   spectrum_images=1000, lanczos_steps=20, probes=4,
 )  # fmt: skip
 

@@ -53,11 +53,12 @@ def draw_path(config: Config, result: Result) -> Figure:
     figures.label(ax, "gradient norm (training goes to the right)", "share of eigenvalues", title,
                   xscale="log")  # fmt: skip
     ax.invert_xaxis()
-    ax.set_ylim(bottom=0)
   if config.report == "long":
     told = np.asarray(told_by_report.EPOCHS)
     figures.reported(axes[0], told[:, 0], told[:, 1], "reported in the notebook, layerwise count",
                      joined=False)  # fmt: skip
+  for ax in axes:
+    ax.set_ylim(bottom=0)  # last: it ends the fitting of the axis to what is drawn
   return figures.legend(figure)
 
 
@@ -147,28 +148,32 @@ def draw_norms(config: Config, result: Result) -> Figure:
 
 
 def draw_saddles(config: Config, result: Result) -> Figure:
-  """Returns minimal ratio against loss at the critical points nearest to early networks."""
-  figure, (ax,) = figures.canvas()
-  shares = count(result.saddle_eigenvalues, config.rtol)
+  """Returns minimal ratios at points near early networks, by epoch, and all of them by loss."""
+  figure, (near, all_of_them) = figures.canvas(2, 1, width=4.8)
+  look: dict[str, Any] = {"s": 30, "color": figures.COLORS[6], "marker": "x", "linewidths": 1}
+  shares = count(result.saddle_eigenvalues, config.rtol).positive
   zero = result.saddle_gradient_norm <= critical_points.GRAD_TOLERANCE
-  losses = result.saddle_loss[zero]
-  alike = losses.size == 0 or np.ptp(losses) < 0.05 * losses.max()
+  for i, found in enumerate(zero):
+    x = i + np.linspace(-0.3, 0.3, found.sum() + 2)[1:-1]
+    near.scatter(x, shares[i][found], **look)
+  ticks = [f"{e}\n{found.sum()} of {found.size}" for e, found in zip(result.saddle_epochs, zero)]
   title = f"{config.saddle_widths} {config.saddle_activation}, λ > {config.rtol:g} max|λ|"
-  for i, epoch in enumerate(result.saddle_epochs):
-    found = zero[i]
-    x = result.saddle_loss[i][found]
-    if alike:  # one loss for all: beside each other by where they come from
-      x = i + np.linspace(-0.3, 0.3, len(x) + 2)[1:-1]
-    ax.scatter(x, shares.positive[i][found], s=30, alpha=0.7,
-               label=f"from epoch {epoch}: {int(found.sum())} of {found.size}",
-               **figures.marker(i))  # fmt: skip
-  if alike:
-    told = f", all at a loss of {np.median(losses):.3g}" if losses.size else ""
-    figures.label(ax, "epochs of training before the search", "minimal ratio", title + told)
-    ax.set_xticks(range(len(result.saddle_epochs)), [str(e) for e in result.saddle_epochs])
-  else:
-    figures.label(ax, "loss (MSE)", "minimal ratio", title)
-  return figures.legend(figure)
+  figures.label(near, "epochs of training before the search; searches that got there",
+                "minimal ratio", title)  # fmt: skip
+  near.set_xticks(range(len(zero)), ticks)
+  near.set_xlim(-0.6, len(zero) - 0.4)
+  told = "nearest to early networks"
+  all_of_them.scatter(result.saddle_loss[zero], shares[zero], label=told, **look)
+  shares = count(result.embedded_eigenvalues, config.rtol).positive
+  zero = result.embedded_gradient_norm <= critical_points.GRAD_TOLERANCE
+  for i, width in enumerate(result.embedded_widths):
+    all_of_them.scatter(result.embedded_loss[i][zero[i]], shares[i][zero[i]], s=26, alpha=0.7,
+                        label=f"{width} {'unit' if width == 1 else 'units'}, split: "
+                        f"{zero[i].sum()} of {zero[i].size}", **figures.marker(i))  # fmt: skip
+  figures.label(all_of_them, "loss (MSE)", "minimal ratio", xscale="log")
+  for ax in (near, all_of_them):
+    ax.set_ylim(bottom=0)
+  return figures.legend(figure, columns=2)
 
 
 def _tolerance(ax: Axes, value: float) -> None:

@@ -106,12 +106,10 @@ def describe(config: Config, result: Result, counts: Counts) -> dict[str, str]:
   constant = result.output_range <= CONSTANT
   nullity = result.counts[:, at].sum(-1) - result.rank[:, at]
   norms, path = result.path_gradient_norm, count(result.path_eigenvalues, config.rtol)
-  saddles = count(result.saddle_eigenvalues, config.rtol)
-  found = result.saddle_gradient_norm <= analysis.critical_points.GRAD_TOLERANCE
-  correlation = rank_correlation(result.saddle_loss[found], saddles.positive[found])
   kinks = (
-    f" {int((held > 0).sum())} end on kinks, {spread(held)} of them a run, certified by the "
-    "smallest norm in the convex hull of the adjacent pieces' gradients (Clarke)."
+    f" {int((held > 0).sum())} end on kinks, {spread(held)} of them a run; the norm is "
+    f"{'at least ' if '-' in config.widths else ''}the smallest in the convex hull of the adjacent "
+    "pieces' gradients (Clarke)."
     if config.activation in SLOPES
     else ""
   )
@@ -137,19 +135,47 @@ def describe(config: Config, result: Result, counts: Counts) -> dict[str, str]:
     f"{spread(result.unexplained[:, at])} of them are not among these directions. "
     f"{int(constant.sum())} of {runs} "
     f"networks are constant; {spread(result.dead_units)} units a run are dead.",
-    "saddles": f"{int(found.sum())} of {found.size} barely trained networks (hidden widths "
-    f"{config.saddle_widths}, {config.saddle_activation}) lie near a point of zero gradient; there "
-    f"{spread(saddles.positive[found])} of the eigenvalues are positive and "
-    f"{spread(saddles.negative[found])} negative; rank correlation of loss and ratio "
-    f"{correlation:.2f}.",
+    "saddles": describe_saddles(config, result),
   }
+
+
+def describe_saddles(config: Config, result: Result) -> str:
+  """Returns the sentences on critical points near early networks, and of narrower networks."""
+  limit = analysis.critical_points.GRAD_TOLERANCE
+  near, found = count(result.saddle_eigenvalues, config.rtol), result.saddle_gradient_norm <= limit
+  wide, good = (
+    count(result.embedded_eigenvalues, config.rtol),
+    result.embedded_gradient_norm <= limit,
+  )
+  told = (
+    f"{int(found.sum())} of {found.size} barely trained networks (hidden widths "
+    f"{config.saddle_widths}, {config.saddle_activation}) lie near a point of zero gradient (<= "
+    f"{limit:g})"
+  )
+  if found.any():
+    told += (
+      f", at a loss of {spread(result.saddle_loss[found])}, where "
+      f"{spread(near.positive[found])} of the eigenvalues are positive and "
+      f"{spread(near.negative[found])} negative"
+    )
+  told += "."
+  if good.sum() > 2:
+    correlation = rank_correlation(result.embedded_loss[good], wide.positive[good])
+    told += (
+      f" Minima of narrower networks, their units split, are critical points of the wide one, too "
+      f"(Fukumizu & Amari 2000): {int(good.sum())} of {good.size}, at losses of "
+      f"{spread(result.embedded_loss[good])}, have {spread(wide.positive[good])} of the "
+      f"eigenvalues positive and {spread(wide.negative[good])} negative; rank correlation of loss "
+      f"and ratio {correlation:.2f}."
+    )
+  return told
 
 
 def table(config: Config, result: Result, counts: Counts) -> list[dict[str, object]]:
   """Returns one row per run."""
   ended = reached(config, result)
   return [
-    {"run": m, "loss": float(result.loss[m]), "gradient_norm": float(result.gradient_norm[m]),
+    {"run": m + 1, "loss": float(result.loss[m]), "gradient_norm": float(result.gradient_norm[m]),
      "certificate": float(result.certificate[m]), "reached": bool(ended[m]),
      "end": lm.ENDS[int(result.end[m])], "iterations": int(result.iterations[m]),
      "kinks_held": int((result.held[m] >= 0).sum()), "ratio_plain": float(counts.plain[m]),

@@ -1,7 +1,5 @@
-"""Points of zero gradient: the search from each run, the way there, saddles; with spectra."""
+"""Points of zero gradient: the search from each run, and the way there; with spectra."""
 
-import dataclasses
-import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -11,13 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from hw1_jax import analysis, data, devices, models, pytrees, rng
-from hw1_jax.analysis import critical_points, kink_search, kinks, zeros
+from hw1_jax.analysis import held_kinks, kink_search, kinks, piece_search, pieces, zeros
 from hw1_jax.analysis import levenberg_marquardt as lm
 from hw1_jax.loops import Monitor
 from hw1_jax.training import full_batch, losses
 
 SLOPES = {"relu": 0.0, "leaky_relu": 0.01}  # below zero, of the piecewise linear activations
 PATH_TOLERANCES = (1e-3, 1e-4, 1e-5)  # first points of the search at or below these; our choice
+# What is kept of a search.
+FOUND = ("params", "loss", "loss_before", "stationarity", "gradient_norm_before", "end",
+         "iterations")  # fmt: skip
 ROUND = 10  # runs a device works through between two looks at the clock; their lengths even out
 
 
@@ -29,11 +30,24 @@ class Problem(NamedTuple):
   inputs: jax.Array  # [N, 1]
   targets: jax.Array  # [N, 1]
   unravel: Callable[[jax.Array], Any]
-  slope: float | None  # below zero, where kinks are respected: one hidden layer, piecewise linear
+  slope: float | None  # below zero, of piecewise linear units; None of smooth ones
+
+  @property
+  def hidden_layers(self) -> int:
+    """Returns how many there are."""
+    return len(self.model.features) - 1
 
   def residuals(self, theta: jax.Array) -> jax.Array:
     """Returns f(x) - y, [N]."""
     return (models.apply(self.model, self.unravel(theta), self.inputs) - self.targets)[:, 0]
+
+  def jacobian(self, theta: jax.Array) -> jax.Array:
+    """Returns the derivative of `residuals`, [N, P], one example at a time."""
+
+    def output(theta: jax.Array, x: jax.Array) -> jax.Array:
+      return models.apply(self.model, self.unravel(theta), x[None])[0, 0]
+
+    return jax.vmap(jax.grad(output), (None, 0))(theta, self.inputs)
 
   def loss(self, theta: jax.Array) -> jax.Array:
     """Returns the mean squared error."""
@@ -51,14 +65,8 @@ def make_problem(config: Any, widths: str) -> Problem:
   model = models.MLP((*hidden, 1), config.activation, batch_last=True)
   x, y = data.function_data(config.target, config.num_points, dtype=np.float64)
   example = pytrees.cast(models.init(model, jax.random.key(0), (1, 1)), jnp.float64)
-  slope = SLOPES.get(config.activation) if len(hidden) == 1 else None
-  inputs, targets = jnp.asarray(x), jnp.asarray(y)
-  return Problem(model, config.activation, inputs, targets, pytrees.ravel(example)[1], slope)
-
-
-def for_saddles(config: Any) -> Any:
-  """Returns the settings of the networks whose saddles are sought."""
-  return dataclasses.replace(config, activation=config.saddle_activation)
+  return Problem(model, config.activation, jnp.asarray(x), jnp.asarray(y),
+                 pytrees.ravel(example)[1], SLOPES.get(config.activation))  # fmt: skip
 
 
 def num_parameters(widths: str) -> int:
@@ -66,28 +74,55 @@ def num_parameters(widths: str) -> int:
   return models.count_parameters(models.MLP((*models.parse_widths(widths), 1)), (1, 1))
 
 
+def make_within(
+  problem: Problem,
+) -> Callable[[np.ndarray, np.ndarray], tuple[jax.Array, jax.Array]]:
+  """Returns (theta [P], held) -> Hessian [P, P] and Jacobian [N, P], the held normals taken out."""
+
+  @jax.jit
+  def whole(theta: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return problem.hessian(theta), problem.jacobian(theta)
+
+  @jax.jit
+  def flat(theta: jax.Array, held: jax.Array) -> tuple[jax.Array, jax.Array]:
+    normals = kinks.held_normals(held, kinks.extend(problem.inputs)).T
+    hessian = kinks.hold(problem.hessian(theta), held, problem.inputs)
+    return hessian, kinks.project_normals(problem.jacobian(theta).T, normals).T
+
+  @jax.jit
+  def curved(theta: jax.Array, held: jax.Array) -> tuple[jax.Array, jax.Array]:
+    params, slope = problem.unravel(theta), problem.slope or 0.0
+    network = held_kinks.make_network(params, problem.inputs, problem.targets, slope)
+    return held_kinks.within(network, theta, held)
+
+  def within(theta: np.ndarray, held: np.ndarray) -> tuple[jax.Array, jax.Array]:
+    if not (held >= 0).any():
+      return whole(theta)
+    return flat(theta, held) if problem.hidden_layers == 1 else curved(theta, held)
+
+  return within
+
+
 def make_search(
   config: Any, problem: Problem
 ) -> Callable[[jax.Array, jax.Array], dict[str, jax.Array]]:
   """Returns (theta [P] float64, tolerance) -> where the search ends."""
 
+  options = {"max_iterations": config.max_iterations, "loss_tolerance": config.loss_tolerance}
+
   def search(theta: jax.Array, tolerance: jax.Array) -> dict[str, jax.Array]:
     if problem.slope is None:
-      plain = lm.minimize(
-        problem.residuals, theta, tolerance=tolerance, max_iterations=config.max_iterations,
-        loss_tolerance=config.loss_tolerance,
-      )  # fmt: skip
-      nothing = jnp.full(problem.model.features[0], -1)
-      return {"params": plain.params, "held": nothing, "stationarity": plain.gradient_norm,
-              "gradient_norm_before": plain.gradient_norm_before, "end": plain.end,
-              "iterations": plain.iterations, "loss": plain.loss,
-              "loss_before": plain.loss_before}  # fmt: skip
-    point = kink_search.minimize(
-      problem.unravel(theta), problem.inputs, problem.targets, slope=problem.slope,
-      tolerance=tolerance, max_iterations=config.max_iterations,
-    )  # fmt: skip
+      plain = lm.minimize(problem.residuals, theta, jacobian=problem.jacobian, tolerance=tolerance,
+                          **options)  # fmt: skip
+      fields = plain._asdict() | {"stationarity": plain.gradient_norm}
+      return {name: fields[name] for name in FOUND} | {
+        "held": jnp.full(sum(problem.model.features[:-1]), -1)
+      }
+    minimize = kink_search.minimize if problem.hidden_layers == 1 else piece_search.minimize
+    point = minimize(problem.unravel(theta), problem.inputs, problem.targets, slope=problem.slope,
+                     tolerance=tolerance, **options)  # fmt: skip
     fields = point._asdict() | {"params": pytrees.ravel(point.params)[0]}
-    return {name: fields[name] for name in fields if not name.endswith("history")}
+    return {name: fields[name] for name in (*FOUND, "held")}
 
   return search
 
@@ -112,34 +147,28 @@ def search_runs(config: Any, monitor: Monitor, trained: np.ndarray) -> dict[str,
 
 def make_look(problem: Problem) -> Callable[[tuple[np.ndarray, np.ndarray]], dict[str, Any]]:
   """Returns (theta [P], held [H]) -> certificate, spectrum, and its zeros explained."""
-  gradient = jax.jit(jax.grad(problem.loss))
-
-  @jax.jit
-  def matrices(theta: jax.Array, held: jax.Array) -> tuple[jax.Array, ...]:
-    hessian = problem.hessian(theta)
-    jacobian = jax.jacrev(problem.residuals)(theta)
-    if problem.slope is not None:
-      normals = kinks.held_normals(held, kinks.extend(problem.inputs)).T
-      hessian = kinks.hold(hessian, held, problem.inputs)
-      jacobian = kinks.project_normals(jacobian.T, normals).T
-    return hessian, jacobian, problem.residuals(theta)
+  gradient, within = jax.jit(jax.grad(problem.loss)), make_within(problem)
+  residuals_of = jax.jit(problem.residuals)
 
   def look(point: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
     theta, held = point
     params = problem.unravel(jnp.asarray(theta))
-    hessian, jacobian, residuals = map(np.asarray, matrices(theta, held))
+    hessian, jacobian = map(np.asarray, within(theta, held))
+    residuals = np.asarray(residuals_of(theta))
     values = kinks.held_eigenvalues(np.linalg.eigvalsh(hessian), int((held >= 0).sum()))
     norm = float(jnp.linalg.norm(gradient(jnp.asarray(theta))))
-    if problem.slope is None:
-      rest = np.linalg.eigvalsh(hessian - 2 / len(residuals) * jacobian.T @ jacobian)
-      certificate = norm
-    else:
+    certificate = norm
+    if problem.slope is not None:
+      certify = kinks.certify if problem.hidden_layers == 1 else pieces.certify
+      proof = certify(params, problem.inputs, problem.targets, slope=problem.slope)
+      certificate, norm = proof.norm, proof.gradient_norm
+    if problem.slope is not None and problem.hidden_layers == 1:
       q = zeros.residual_couplings(params, residuals, problem.inputs, slope=problem.slope)
       normals = np.asarray(kinks.held_normals(jnp.asarray(held), kinks.extend(problem.inputs)))
       q = np.linalg.norm(q - np.sum(q * normals, axis=1, keepdims=True) * normals, axis=1)
       rest = np.append(q, -q)
-      proof = kinks.certify(params, problem.inputs, problem.targets, slope=problem.slope)
-      certificate, norm = proof.norm, proof.gradient_norm
+    else:
+      rest = np.linalg.eigvalsh(hessian - 2 / len(residuals) * jacobian.T @ jacobian)
     dead, scalings = zeros.unit_states(params, problem.inputs, problem.activation)
     found = zeros.explain(values, jacobian, rest, scalings)
     return {
@@ -187,17 +216,15 @@ def measure_path(config: Any, monitor: Monitor, epochs: Sequence[int]) -> dict[s
   """Returns gradient norm, loss and spectrum of a few runs, from initialization to the minimum."""
   problem = make_problem(config, config.widths)
   search = devices.map_members(make_search(config, problem))
-  hessian = jax.jit(problem.hessian)
-  hold = jax.jit(lambda theta, held: kinks.hold(hessian(theta), held, problem.inputs))
+  within = make_within(problem)
   value_and_norm = jax.jit(
     lambda theta: (problem.loss(theta), jnp.linalg.norm(jax.grad(problem.loss)(theta)))
   )
   below = [*(t for t in PATH_TOLERANCES if t > config.grad_tolerance), config.grad_tolerance]
 
   def spectrum(point: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    theta, held = (jnp.asarray(leaf) for leaf in point)
-    matrix = hessian(theta) if problem.slope is None else hold(theta, held)
-    return kinks.held_eigenvalues(np.linalg.eigvalsh(np.asarray(matrix)), int((held >= 0).sum()))
+    matrix, _ = within(*point)
+    return kinks.held_eigenvalues(np.linalg.eigvalsh(np.asarray(matrix)), (point[1] >= 0).sum())
 
   def measure(rows: np.ndarray) -> dict[str, Any]:
     params = snapshots(config, config.widths, config.path_runs, epochs)
@@ -221,28 +248,6 @@ def measure_path(config: Any, monitor: Monitor, epochs: Sequence[int]) -> dict[s
 
   found = monitor.map("path", measure, config.path_runs, batch_size=config.path_runs)
   return found | {"path_epochs": np.asarray([*epochs, *[-1] * len(below)])}
-
-
-def find_saddles(config: Any, monitor: Monitor, epochs: Sequence[int]) -> dict[str, np.ndarray]:
-  """Returns the critical points nearest to barely trained networks."""
-  problem = make_problem(for_saddles(config), config.saddle_widths)
-  nearest = devices.map_members(
-    functools.partial(critical_points.nearest, problem.loss, problem.hessian), form="loop"
-  )
-
-  def measure(rows: np.ndarray) -> dict[str, Any]:
-    params = snapshots(for_saddles(config), config.saddle_widths, config.saddle_runs, epochs)
-    starts = np.concatenate(params[rows]).astype(np.float64)
-    found = jax.device_get(nearest(jnp.asarray(starts)))
-    shape = (len(rows), -1)
-    return {
-      "saddle_loss": found.loss.reshape(shape),
-      "saddle_gradient_norm": found.gradient_norm.reshape(shape),
-      "saddle_eigenvalues": found.eigenvalues.reshape(*shape, starts.shape[1]),
-    }
-
-  found = monitor.map("saddles", measure, len(epochs), batch_size=len(epochs))
-  return found | {"saddle_epochs": np.asarray(epochs)}
 
 
 def in_threads(function: Callable[[Any], Any], items: list[Any]) -> list[Any]:

@@ -73,6 +73,7 @@ def minimize(
   *,
   slope: float = 0.0,
   tolerance: float | jax.Array = TOLERANCE,
+  loss_tolerance: float = 0.0,
   max_iterations: int = lm.MAX_ITERATIONS,
 ) -> KinkPoint:
   """Returns a stationary point of the mean squared error, downhill from `params`, kinks respected.
@@ -96,6 +97,7 @@ def minimize(
     targets: [N, 1].
     slope: phi's below zero, less than 1: 0 for relu, 0.01 for leaky_relu.
     tolerance: of the steepest slope downhill, the 2-norm over all parameters.
+    loss_tolerance: of the loss; for fits that go on falling towards zero.
     max_iterations: the most steps.
 
   Raises:
@@ -128,6 +130,7 @@ def minimize(
     falls, lowered, factor = lm.judge(total, promised, reached, damping, state.factor)
     end = jnp.where(state.step >= max_iterations, lm.OUT_OF_STEPS, -1)
     end = jnp.where(~falls & (damping > lm.MOST_DAMPING * scale), lm.STUCK, end)
+    end = jnp.where(total / inputs.shape[0] <= loss_tolerance, lm.LOW_LOSS, end)
     end = jnp.where(stationarity <= tolerance, lm.REACHED, end)
     moved = _choose(falls, (trial, held), (point.network, point.held))
     network, held = _choose(end < 0, moved, (state.network, state.held))

@@ -3,14 +3,23 @@
 The loss is L(theta) = (1/N) |r(theta)|^2 for any residual function r of any pytree, J = dr/dtheta
 its Jacobian [N, P], and grad L = (2/N) J'r. A step solves
 
-    minimize over d   |r + J d|^2 + lambda |d|^2
+    minimize over d   |r + J d|^2 + lambda |D d|^2
 
-by whichever system is smaller, d = -J'(J J' + lambda I_N)^-1 r or d = -(J'J + lambda I_P)^-1 J'r:
-the same d. The damping lambda follows the gain ratio rho, the loss's fall over that of the model:
-a step that lowers the loss is taken and lambda multiplied by max(1/10, 1 - (2 rho - 1)^3), else
-lambda is multiplied by 2, 4, 8, ... until a step does. Sources: Nocedal & Wright, Numerical
-Optimization, ch. 10; the damping rule is Nielsen's (IMM-REP-1999-05), with 1/10 for his 1/3: our
-choice, because the valleys of trained networks want many decades of lambda.
+by whichever system is smaller: with the scaled K = J D^-1 it is D d = -K'(K K' + lambda I_N)^-1 r
+or -(K'K + lambda I_P)^-1 K'r, the same. D is diagonal, the largest norm that each column of J has
+had so far (More 1978, as MINPACK). Where valleys bend, the step's second order pays (geodesic
+acceleration, Transtrum & Sethna 2012): with r'' the second derivative of r along d, a minimizes
+|r'' / 2 + J a|^2 + lambda |D a|^2, one more solve of the same system, and d + a is tried wherever
+2 |D a| <= 3/4 |D d|.
+
+The damping lambda follows the gain ratio rho, the loss's fall over that of the model: a step that
+lowers the loss is taken and lambda multiplied by max(1/10, 1 - (2 rho - 1)^3), else lambda is
+multiplied by 2, 4, 8, ... until a step does. Sources: Nocedal & Wright, Numerical Optimization, ch.
+10; the damping rule is Nielsen's (IMM-REP-1999-05), with 1/10 for his 1/3: our choice, because the
+valleys of trained networks want many decades of lambda.
+
+Measured (sinc, 1-20-1, 2500 epochs of Adam): to a loss of 1e-14 in 448 to 2150 steps with tanh, 710
+to 2983 with softplus, 10 of 10 seeds each; without D and a none of 2 in 1000 (above 5e-11).
 
 Networks of piecewise linear units have kinks, at which this search stalls: see `kinks`.
 """
@@ -27,7 +36,11 @@ from hw1_jax import pytrees
 PyTree = Any
 
 TOLERANCE = 1e-10  # our choice: smooth networks reach it
-MAX_ITERATIONS = 1000  # our choice: what 1-500-1 ReLU networks need at the most, with a reserve
+MAX_ITERATIONS = 5000  # our choice: with a reserve to the 2983 above
+# Shorter columns of J than this fraction of the longest count as so long. Our choice: parameters
+# all but without effect, such as decayed weights of dead units, would be thrown far off.
+SHORTEST = 1e-2
+BEND = 0.75  # the most of 2 |D a| / |D d|; Transtrum & Sethna's choice
 INITIAL_DAMPING = 1e-3  # times the largest diagonal entry of J J' or J'J; Nielsen's for good starts
 SHRINK = 0.1  # a step lowers the damping to no less than this fraction
 # Below this fraction of the largest diagonal entry the system is as good as undamped in float64.
@@ -60,6 +73,7 @@ class Minimum(NamedTuple):
 
 class _State(NamedTuple):
   theta: jax.Array
+  columns: jax.Array  # [P]: D
   damping: jax.Array
   factor: jax.Array  # of the next increase of the damping
   step: jax.Array
@@ -68,26 +82,60 @@ class _State(NamedTuple):
   norms: jax.Array
 
 
-def damped_step(
-  jacobian: jax.Array, residuals: jax.Array, damping: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-  """Returns (d [P], |r + J d|^2): the step, and the sum of squares that the model promises.
+def make_solver(jacobian: jax.Array, damping: jax.Array) -> Callable[[jax.Array], jax.Array]:
+  """Returns values [N] -> the d [P] that minimizes |values + J d|^2 + damping |d|^2.
 
-  Solved by Cholesky in the smaller of the spaces of residuals [N] and parameters [P].
+  One Cholesky factorization in the smaller of the spaces of residuals [N] and parameters [P] serves
+  all values.
 
   >>> import jax.numpy as jnp
-  >>> step, promised = damped_step(jnp.asarray([[2.0]]), jnp.asarray([4.0]), jnp.asarray(0.0))
-  >>> float(step[0]), float(promised)
-  (-2.0, 0.0)
+  >>> float(make_solver(jnp.asarray([[2.0]]), jnp.asarray(0.0))(jnp.asarray([4.0]))[0])
+  -2.0
   """
   rows, columns = jacobian.shape
-  if rows <= columns:
-    gram = jacobian @ jacobian.T + damping * jnp.eye(rows, dtype=jacobian.dtype)
-    multipliers = _solve(gram, residuals)
-    return -(jacobian.T @ multipliers), damping**2 * (multipliers @ multipliers)
-  gram = jacobian.T @ jacobian + damping * jnp.eye(columns, dtype=jacobian.dtype)
-  step = -_solve(gram, jacobian.T @ residuals)
-  return step, jnp.sum(jnp.square(residuals + jacobian @ step))
+  wide = rows <= columns
+  gram = jacobian @ jacobian.T if wide else jacobian.T @ jacobian
+  gram += damping * jnp.eye(min(rows, columns), dtype=jacobian.dtype)
+  factor = jax.scipy.linalg.cho_factor(gram, lower=True)
+
+  def solve(values: jax.Array) -> jax.Array:
+    if wide:
+      return -(jacobian.T @ jax.scipy.linalg.cho_solve(factor, values))
+    return -jax.scipy.linalg.cho_solve(factor, jacobian.T @ values)
+
+  return solve
+
+
+def bent_step(
+  function: Callable[[jax.Array], jax.Array], theta: jax.Array, values: jax.Array,
+  scaled: jax.Array, divisors: jax.Array, damping: jax.Array,
+) -> tuple[jax.Array, jax.Array]:  # fmt: skip
+  """Returns (d + a [P], or d where the way bends too much; |r + J d|^2, what the model promises).
+
+  `function` is theta -> r, `values` are r at `theta` [P], `scaled` is K [N, P], `divisors` D [P].
+
+  >>> theta = jnp.asarray([3.0])  # theta^2 = 0: Newton's step, and the second order of the way
+  >>> step, promised = bent_step(lambda t: t**2, theta, theta**2, jnp.asarray([[6.0]]),
+  ...                            jnp.ones(1), jnp.asarray(0.0))
+  >>> step.tolist(), float(promised)
+  ([-1.875], 0.0)
+  """
+  solve = make_solver(scaled, damping)
+  step = solve(values)
+  promised = jnp.sum(jnp.square(values + scaled @ step))
+  bent = solve(_second_derivative(function, theta, step / divisors) / 2)
+  bends = 2 * jnp.linalg.norm(bent) <= BEND * jnp.linalg.norm(step)
+  return (step + jnp.where(bends, bent, 0.0)) / divisors, promised
+
+
+def make_divisors(columns: jax.Array) -> jax.Array:
+  """Returns D [P] of the columns' norms [P]: none much shorter than the longest, none zero.
+
+  >>> make_divisors(jnp.asarray([2.0, 0.0])).tolist()
+  [2.0, 0.019999999552965164]
+  """
+  longest = jnp.max(columns)
+  return jnp.where(longest > 0, jnp.maximum(columns, SHORTEST * longest), 1.0)
 
 
 def judge(
@@ -118,21 +166,26 @@ def minimize(
   residuals: Callable[[PyTree], jax.Array],
   params: PyTree,
   *,
+  jacobian: Callable[[PyTree], jax.Array] | None = None,
   tolerance: float | jax.Array = TOLERANCE,
   loss_tolerance: float = 0.0,
   max_iterations: int = MAX_ITERATIONS,
 ) -> Minimum:
   """Returns a point of almost zero gradient of L = mean(residuals^2), downhill from `params`.
 
-  Works inside jit, vmap and `devices.map_members`. The search ends at ||grad L||_2 <= `tolerance`,
+  Works in jit, vmap and `devices.map_members`. The search ends at ||grad L||_2 <= `tolerance`,
   at L <= `loss_tolerance`, where no step lowers the loss (a kink, or rounding), or after
   `max_iterations` systems; `end` says which.
 
-  Memory: the Jacobian, N P numbers, and three matrices of min(N, P)^2; `memory_bytes` counts them.
+  Memory: the Jacobian and its scaled form, N P numbers each, as much while it is built, and three
+  matrices of min(N, P)^2; `memory_bytes` counts them.
 
   Args:
     residuals: params -> array of N numbers, any shape; differentiable by JAX.
     params: any pytree of float64 arrays.
+    jacobian: params -> [N, P], columns in the order of `pytrees.ravel`; JAX's if not given. Where
+      residual i depends on example i alone, `vmap` of its gradient over the examples is N times
+      less work (300 points, 571 parameters: 0.9 ms for 140).
     tolerance: of the gradient's 2-norm, positive.
     loss_tolerance: of the loss; for fits that go on falling towards zero.
     max_iterations: the most steps, rejected ones included.
@@ -158,17 +211,21 @@ def minimize(
     return residuals(unravel(theta)).ravel()
 
   size = jax.eval_shape(flat, start).size
-  jacobian_of = (jax.jacrev if size <= start.size else jax.jacfwd)(flat)
+  derive = (jax.jacrev if size <= start.size else jax.jacfwd)(flat)
 
   def advance(state: _State) -> _State:
-    values, jacobian = flat(state.theta), jacobian_of(state.theta)
+    values, theta = flat(state.theta), state.theta
+    matrix = derive(theta) if jacobian is None else jacobian(unravel(theta))
     total = values @ values
-    norm = 2 / size * jnp.linalg.norm(jacobian.T @ values)
-    scale = jnp.max(jnp.sum(jnp.square(jacobian), axis=1 if size <= start.size else 0))
+    norm = 2 / size * jnp.linalg.norm(matrix.T @ values)
+    columns = jnp.maximum(state.columns, jnp.linalg.norm(matrix, axis=0))
+    divisors = make_divisors(columns)
+    scaled = matrix / divisors
+    scale = jnp.max(jnp.sum(jnp.square(scaled), axis=1 if size <= start.size else 0))
     damping = jnp.where(state.step == 0, INITIAL_DAMPING * scale, state.damping)
     damping = jnp.maximum(damping, LEAST_DAMPING * scale)
-    step, promised = damped_step(jacobian, values, damping)
-    trial = state.theta + step
+    step, promised = bent_step(flat, theta, values, scaled, divisors, damping)
+    trial = theta + step
     reached = jnp.sum(jnp.square(flat(trial)))
     falls, lowered, factor = judge(total, promised, reached, damping, state.factor)
     end = jnp.where(state.step >= max_iterations, OUT_OF_STEPS, -1)
@@ -176,7 +233,8 @@ def minimize(
     end = jnp.where(total / size <= loss_tolerance, LOW_LOSS, end)
     end = jnp.where(norm <= tolerance, REACHED, end)
     return _State(
-      jnp.where((end < 0) & falls, trial, state.theta),
+      jnp.where((end < 0) & falls, trial, theta),
+      columns,
       lowered,
       factor,
       state.step + (end < 0),
@@ -186,8 +244,8 @@ def minimize(
     )
 
   blank = jnp.full(max_iterations + 1, jnp.nan, start.dtype)
-  first = _State(start, jnp.ones(()), 2 * jnp.ones(()), jnp.zeros((), int), -jnp.ones((), int),
-                 blank, blank)  # fmt: skip
+  first = _State(start, jnp.zeros_like(start), jnp.ones(()), 2 * jnp.ones(()),
+                 jnp.zeros((), int), -jnp.ones((), int), blank, blank)  # fmt: skip
   last = jax.lax.while_loop(lambda state: state.end < 0, advance, first)
   losses, norms = last.losses, last.norms
   return Minimum(unravel(last.theta), losses[last.step], losses[0], norms[last.step], norms[0],
@@ -198,10 +256,10 @@ def memory_bytes(num_residuals: int, num_params: int) -> int:
   """Returns the bytes that one search takes at its peak: what `minimize` says of its memory.
 
   >>> memory_bytes(300, 1501)
-  9364800
+  12967200
   """
   small = min(num_residuals, num_params)
-  return 8 * (2 * num_residuals * num_params + 3 * small**2)
+  return 8 * (3 * num_residuals * num_params + 3 * small**2)
 
 
 def require_float64(params: PyTree) -> None:
@@ -231,5 +289,12 @@ def require_options(tolerance: float | jax.Array, max_iterations: int) -> None:
     raise ValueError(f"max_iterations: got {max_iterations}, expected at least 1")
 
 
-def _solve(matrix: jax.Array, right: jax.Array) -> jax.Array:
-  return jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(matrix, lower=True), right)
+def _second_derivative(
+  function: Callable[[jax.Array], jax.Array], theta: jax.Array, step: jax.Array
+) -> jax.Array:
+  """Returns d^2/dt^2 of function(theta + t step) at t = 0."""
+
+  def along(point: jax.Array) -> jax.Array:
+    return jax.jvp(function, (point,), (step,))[1]
+
+  return jax.jvp(along, (theta,), (step,))[1]

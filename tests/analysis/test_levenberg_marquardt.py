@@ -27,16 +27,15 @@ def linear(rows, columns, seed=0, rank=None):
 @pytest.mark.parametrize(("rows", "columns"), [(12, 4), (4, 12)])
 def test_an_undamped_step_solves_linear_least_squares(rows, columns):
   matrix, right = linear(rows, columns)
-  step, promised = lm.damped_step(matrix, -right, jnp.asarray(1e-14))
+  step = lm.make_solver(matrix, jnp.asarray(1e-14))(-right)
   expected = np.linalg.lstsq(matrix, right)[0]  # of smallest norm, too
   np.testing.assert_allclose(step, expected, rtol=1e-9, atol=1e-11)
-  np.testing.assert_allclose(promised, jnp.sum((matrix @ step - right) ** 2), atol=1e-12)
 
 
 def test_both_systems_give_the_same_step():
   matrix, right = linear(6, 6)
   damping = jnp.asarray(0.3)
-  step, _ = lm.damped_step(matrix, right, damping)
+  step = lm.make_solver(matrix, damping)(right)
   expected = -jnp.linalg.solve(matrix.T @ matrix + 0.3 * jnp.eye(6), matrix.T @ right)
   np.testing.assert_allclose(step, expected, rtol=1e-10)
 
@@ -48,8 +47,45 @@ def test_linear_least_squares_is_solved_in_a_few_steps_also_without_full_rank(ra
   smallest = np.linalg.lstsq(matrix, right)[0]
   assert int(found.end) == lm.REACHED
   assert int(found.iterations) <= 12  # the damping falls to a tenth each
-  np.testing.assert_allclose(found.params, smallest, atol=1e-9)
+  np.testing.assert_allclose(matrix @ found.params, matrix @ smallest, atol=1e-9)
   np.testing.assert_allclose(found.loss, np.mean((matrix @ smallest - right) ** 2), rtol=1e-12)
+
+
+def test_steps_do_not_depend_on_the_units_of_parameters_that_matter_alike():
+  def residuals(theta):
+    return jnp.stack([theta[0] ** 2 - theta[1], theta[1] - 1, theta[0] * theta[1] - 2])
+
+  units, start = jnp.asarray([0.3, 4.0]), jnp.asarray([3.0, -2.0])
+  plain = lm.minimize(residuals, start, max_iterations=9, tolerance=1e-300)
+  scaled = lm.minimize(lambda t: residuals(t * units), start / units, max_iterations=9,
+                       tolerance=1e-300)  # fmt: skip
+  # The damping's start depends on the largest scaled column alone: 1 in either.
+  np.testing.assert_allclose(scaled.loss_history, plain.loss_history, rtol=1e-6)
+
+
+def test_parameters_all_but_without_effect_are_not_thrown_off():
+  def residuals(theta):
+    return jnp.stack([theta[0] - 1, theta[0] ** 2 - 3 + 1e-13 * theta[1]])
+
+  found = lm.minimize(residuals, jnp.asarray([0.3, 0.5]), max_iterations=8)
+  assert float(found.loss) < 0.3
+  assert abs(float(found.params[1]) - 0.5) < 1  # as a column like others, it would go 1e9 far
+
+
+def test_the_second_order_of_a_step_follows_a_bent_valley():
+  def residuals(
+    theta,
+  ):  # a narrow valley along theta_1 = theta_0^2; Rosenbrock's, 100 times as deep
+    return jnp.stack([1000 * (theta[1] - theta[0] ** 2), 1 - theta[0]])
+
+  start = jnp.asarray([-1.2, 1.0])
+  straight = scipy.optimize.least_squares(
+    lambda t: np.array([1000 * (t[1] - t[0] ** 2), 1 - t[0]]), start, method="lm", xtol=1e-15,
+    ftol=1e-15, gtol=1e-15,
+  )  # fmt: skip
+  found = lm.minimize(residuals, start, tolerance=1e-9)
+  np.testing.assert_allclose(found.params, 1.0, rtol=1e-9)
+  assert int(found.iterations) < straight.nfev / 3
 
 
 def test_rosenbrock_agrees_with_scipy():
@@ -123,5 +159,23 @@ def test_float32_and_wrong_options_are_refused():
 
 
 def test_memory_counts_the_jacobian_and_the_smaller_system():
-  assert lm.memory_bytes(300, 1501) == 8 * (2 * 300 * 1501 + 3 * 300**2)
-  assert lm.memory_bytes(300, 61) == 8 * (2 * 300 * 61 + 3 * 61**2)
+  assert lm.memory_bytes(300, 1501) == 8 * (3 * 300 * 1501 + 3 * 300**2)
+  assert lm.memory_bytes(300, 61) == 8 * (3 * 300 * 61 + 3 * 61**2)
+
+
+def test_a_jacobian_by_examples_gives_the_same_search():
+  inputs = jnp.linspace(-1, 1, 7)
+
+  def residual(theta, x):
+    return theta[0] * jnp.tanh(theta[1] * x) - jnp.sin(x)
+
+  def residuals(theta):
+    return jax.vmap(residual, (None, 0))(theta, inputs)
+
+  start = jnp.asarray([0.5, 2.0])
+  plain = lm.minimize(residuals, start)
+  given = lm.minimize(
+    residuals, start, jacobian=lambda t: jax.vmap(jax.grad(residual), (None, 0))(t, inputs)
+  )
+  np.testing.assert_allclose(given.params, plain.params, rtol=1e-10)
+  np.testing.assert_allclose(given.loss_history, plain.loss_history, rtol=1e-10)
