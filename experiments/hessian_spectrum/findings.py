@@ -43,6 +43,9 @@ def at_the_edge(result: Result) -> np.ndarray:
   return np.median(last, axis=1) * result.descent_rates / 2
 
 
+TINY = np.finfo(np.float32).tiny  # below errors and norms, which are 0 of a zero matrix
+
+
 def agreement(result: Result, name: str) -> np.ndarray:
   """Returns the two estimates of the trace, quadrature less Hutch++, in standard errors, [M, S].
 
@@ -54,7 +57,7 @@ def agreement(result: Result, name: str) -> np.ndarray:
   variance = 2 * result.spectra[f"{name}_square"] / probes.shape[-1]
   error = np.sqrt(variance + result.spectra[f"{name}_trace_error"] ** 2)
   apart = probes.mean(-1) - result.spectra[f"{name}_trace"]
-  return apart / np.maximum(error, np.finfo(np.float32).tiny)  # both are 0 of a zero matrix
+  return apart / np.maximum(error, TINY)
 
 
 def positive(result: Result, name: str, run: int, snapshot: int) -> tuple[float, float, float]:
@@ -82,7 +85,7 @@ def make_numbers(result: Result) -> list[Number]:
              note=f"standard errors up to {show(last['trace_error'].max())}"),
       Number(f"{words}: Frobenius norm", tuple(np.sqrt(last["square"])), unit,
              note="relative standard errors up to "
-             f"{show((last['square_error'] / last['square'] / 2).max())}"),
+             f"{show((last['square_error'] / np.maximum(last['square'], TINY) / 2).max())}"),
     ]  # fmt: skip
     found = np.array([positive(result, name, run, -1) for run in range(len(result.loss))])
     numbers.append(

@@ -204,7 +204,7 @@ def trend(result: Result, id: str, field: str, sign: int) -> Claim:
   """
   x, values = np.log2(result.batch_sizes), result.equal_epochs[field].astype(float)
   accuracy = field.endswith("accuracy")
-  y = 100 * values if accuracy else np.log(values)
+  y = 100 * values if accuracy else np.log(np.where(values > 0, values, np.nan))
   ranks = sign * rank_correlations(x, values)
   monotone = int(statistics.at_least(ranks, MONOTONE).sum())
   whole = statistics.LOSS_REGION
