@@ -8,10 +8,12 @@ A function here returns a field of a Config; its argument is the experiment's ow
 """
 
 import dataclasses
-from typing import Any
+import math
+from typing import Any, ClassVar
 
 from hw1_jax import data, models, own
 from hw1_jax.errors import UserError
+from hw1_jax.runs.memory import Need
 from hw1_jax.runs.settings import ImageSettings as RunImageSettings
 from hw1_jax.runs.settings import Settings, setting
 from hw1_jax.training import losses, optimizers
@@ -126,6 +128,20 @@ class FunctionSettings(TrainingSettings):
   activation: str = activation()
   num_points: int = setting(300, "training points in [-1, 1]", minimum=3, maximum=100_000)
 
+  measures: ClassVar[int] = 1  # numbers recorded of every epoch
+
+  def memory_need(self) -> Need | None:
+    """Returns what the recorded epochs take: every training's, the one under way three times.
+
+    Measured: 4 runs of 10^7 epochs with two measures, 0.32 GB, take 0.90 GB.
+    """
+    names = (getattr(self, name, "") for name in ("widths", "targets"))
+    trainings = math.prod(len(name) if isinstance(name, tuple) else 1 for name in names)
+    runs, epochs = getattr(self, "num_runs"), getattr(self, "num_epochs")  # noqa: B009 of all
+    history = 4.0 * runs * epochs * self.measures
+    what = f"the losses of {runs} runs of {epochs} epochs"
+    return Need((trainings + 2) * history, "num_epochs", str(epochs), what, "use fewer of either")
+
   def __post_init__(self) -> None:
     super().__post_init__()
     for field in ("target", "targets"):
@@ -150,6 +166,36 @@ class StoppedSettings(FunctionSettings):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ImageSettings(TrainingSettings, RunImageSettings):
   """Training on minibatches of an image set."""
+
+  def trained(self) -> tuple[Any, ...]:
+    """Returns the networks that are trained, as their settings write them."""
+    chosen = {"mlp": "widths", "cnn": "architecture"}.get(getattr(self, "model", "mlp"), "model")
+    names = ("specs", chosen, "architectures")
+    value = next((getattr(self, name) for name in names if hasattr(self, name)), ())
+    return value if isinstance(value, tuple) else (value,)
+
+  def memory_need(self) -> Need | None:
+    """Returns what the largest network's runs take at least: four times their weights, and copies.
+
+    The weights, where they started, and Adam's two moments; a copy for each snapshot. None for your
+    own network or images, whose sizes are known later.
+    """
+    specs, side = self.trained(), data.IMAGE_SIZES.get(self.dataset)
+    if (
+      not specs
+      or side is None
+      or any(not isinstance(spec, str) or own.is_own(spec) for spec in specs)
+    ):
+      return None
+    shape = (side, side, 1)
+    makers = [models.make_cnn if "/" in spec else models.make_mlp for spec in specs]
+    networks = [make(spec, 10, shape) for make, spec in zip(makers, specs)]
+    size = max(models.count_parameters(network, (1, *shape)) for network in networks)
+    runs, every = getattr(self, "num_runs", 1), getattr(self, "snapshot_epochs", None)
+    kept = getattr(self, "num_epochs", 0) // every if every else 0
+    what = f"{runs} runs of {size} weights with {kept} snapshots"
+    return Need(4.0 * runs * size * (4 + kept), "num_runs", str(runs), what,
+                "use fewer runs, snapshots or weights")  # fmt: skip
 
   def __post_init__(self) -> None:
     super().__post_init__()

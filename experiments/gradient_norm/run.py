@@ -1,7 +1,7 @@
 """Settings, result, and the computation."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +17,7 @@ from .. import settings as shared
 class Config(shared.StoppedSettings):
   """Settings; the defaults are the long report's."""
 
+  measures: ClassVar[int] = 2
   widths: str = shared.mlps("500")
   target: str = shared.targets("sinc")
   loss: str = shared.loss("mse")

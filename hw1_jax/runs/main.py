@@ -61,9 +61,9 @@ def common(experiment: Experiment, config: Any, options: Options) -> dict[str, A
 
 def execute(experiment: Experiment, config: Any, options: Options, argv: Sequence[str]) -> None:
   """Runs, or resumes, an experiment in its folder and writes all of its files."""
-  if experiment.memory_need is not None:
-    need = experiment.memory_need(config)
-    on_all(lambda: memory.check(need, options.max_memory_gb))
+  own = experiment.memory_need(config) if experiment.memory_need else None
+  needs = [need for need in (own, config.memory_need()) if need is not None]
+  on_all(lambda: memory.check(needs, options.max_memory_gb))
   images = on_all(lambda: load_images(config, options)) if experiment.uses_images else None
   require_equal({"data": images and images.checksum})
   folder = RunFolder(options.workdir)

@@ -2,7 +2,7 @@
 
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,20 +23,23 @@ class Need(NamedTuple):
   instead: str  # what to do where it does not fit
 
 
-def check(need: Need, max_memory_gb: float | None) -> None:
+def check(needs: Sequence[Need], max_memory_gb: float | None) -> None:
   """Raises UserError where a need exceeds `max_memory_gb`, or what is free without it."""
+  if not needs:
+    return
   if max_memory_gb is None:
     limit, source = float(available_bytes()), "free here (max_memory_gb=NUMBER sets another limit)"
   else:
     limit, source = max_memory_gb * GB, f"set by max_memory_gb={max_memory_gb:g}"
-  if need.num_bytes > limit:
-    raise UserError(
-      need.setting,
-      show(need.value),
-      f"what fits into {limit / GB:.3g} GB, {source}; {need.what} need about "
-      f"{need.num_bytes / GB:.3g} GB",
-      need.instead,
-    )
+  for need in needs:
+    if need.num_bytes > limit:
+      raise UserError(
+        need.setting,
+        show(need.value),
+        f"what fits into {limit / GB:.3g} GB, {source}; {need.what} need about "
+        f"{need.num_bytes / GB:.3g} GB",
+        need.instead,
+      )
 
 
 def available_bytes() -> int:

@@ -89,8 +89,6 @@ def fields_of(experiment: Experiment) -> dict[str, dataclasses.Field]:
   left_out: set[str] = set()
   if not experiment.uses_images:
     left_out |= {"data_dir", "manual_dir"}
-  if experiment.memory_need is None:
-    left_out |= {"max_memory_gb"}
   return {f.name: f for f in dataclasses.fields(Options) if f.name not in left_out}
 
 

@@ -79,6 +79,10 @@ class Settings(Checked):
     0, "seed of every random stream; same seed, same bits", minimum=0, maximum=2**32 - 1
   )
 
+  def memory_need(self) -> Any:
+    """Returns a `memory.Need` of what is known to be large beforehand; None: nothing."""
+    return None
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ImageSettings(Settings):

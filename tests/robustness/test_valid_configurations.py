@@ -146,3 +146,29 @@ def test_a_drawn_configuration_runs_to_its_page_or_is_refused_at_once(name, seed
   written = page.build(folder.parent).read_text()
   assert f'id="{name}"' in written
   assert "is damaged" not in written
+
+
+@pytest.mark.parametrize(
+  ("name", "flags"),
+  [
+    ("gradient_norm", ["--num_epochs=10000000", "--num_runs=10000"]),
+    ("simulate_function", ["--num_epochs=10000000", "--num_runs=1000"]),
+    ("optimization_path", ["--num_epochs=1000000", "--snapshot_epochs=1", "--num_runs=100"]),
+    ("sensitivity", ["--num_runs=10000", "--widths=2000-2000"]),
+    ("train_on_task", ["--num_runs=10000", "--architectures=99k4p/5000"]),
+  ],
+)
+def test_what_no_memory_holds_is_refused_before_anything_is_computed(name, flags, tmp_path):
+  folder = tmp_path / "run"
+  outcome = command(experiment(name), *flags, "--max_memory_gb=64", f"--workdir={folder}")
+  assert outcome.code == 2
+  assert "expected what fits into 64 GB" in outcome.lines[-1]
+  assert not folder.exists()
+  flag = flags[0].partition("=")[0]
+  assert "--num_runs: got" in outcome.lines[-1] or f"{flag}: got" in outcome.lines[-1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_profile_needs_much_memory(name):
+  need = tiny_config(name).memory_need()
+  assert need is None or need.num_bytes < 1e8
