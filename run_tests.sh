@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 . scripts/venv.sh
 ensure_venv requirements.txt requirements-dev.txt
 case " $* " in
-  *" -m gpu "*) ;;
+  *" -m gpu "*) export JAX_PLATFORMS="${JAX_PLATFORMS:-cuda,cpu}" ;;
   *) export JAX_PLATFORMS=cpu ;;
 esac
 exec .venv/bin/python -m pytest "$@"

@@ -12,6 +12,7 @@ from hw1_jax import analysis, data, devices, models, pytrees, rng
 from hw1_jax.analysis import held_kinks, kink_search, kinks, piece_search, pieces, zeros
 from hw1_jax.analysis import levenberg_marquardt as lm
 from hw1_jax.loops import Monitor
+from hw1_jax.runs.provenance import usable_cores
 from hw1_jax.training import full_batch, losses
 
 SLOPES = {"relu": 0.0, "leaky_relu": 0.01}  # below zero, of the piecewise linear activations
@@ -258,5 +259,6 @@ def in_threads(function: Callable[[Any], Any], items: list[Any]) -> list[Any]:
     with jax.enable_x64(x64):
       return function(item)
 
-  with ThreadPoolExecutor(len(jax.local_devices())) as pool:
+  on_cpu = jax.default_backend() == "cpu"
+  with ThreadPoolExecutor(jax.local_device_count() if on_cpu else min(usable_cores(), 8)) as pool:
     return list(pool.map(compute, items))

@@ -16,6 +16,8 @@ from hw1_jax.runs.provenance import threads, usable_cores
 def set_up(experiment: Experiment, options: Options) -> None:
   """Configures precision, compilation cache and devices, and joins the other processes.
 
+  On a GPU a float32 product would keep 10 bits of its factors (TensorFloat-32), if not asked.
+
   Raises:
     UserError: more devices are asked for than there are, or the processes' options are wrong.
     ProcessLost: the other processes did not come.
@@ -27,6 +29,8 @@ def set_up(experiment: Experiment, options: Options) -> None:
   if options.several_processes:
     initialize(options)
   available = _count_devices()
+  if jax.default_backend() != "cpu":  # the CPU has no coarser products
+    jax.config.update("jax_default_matmul_precision", "float32")
   if options.num_devices is not None and options.num_devices > available:
     raise UserError("num_devices", options.num_devices, f"at most {available} here")
 
