@@ -5,6 +5,7 @@
     python -m benchmarks.compare --workload=hessian --pairs=7
     pip install --no-deps pyhessian==0.1             # for the workloads spectrum, spectrum_probes
     python -m benchmarks.compare --workload=plane --pairs=1      # PyTorch's loop: 15 minutes a call
+    python -m benchmarks.compare --device=gpu        # both sides on the GPU
     python -m benchmarks.compare --quick             # small sizes: does it run at all
     python -m benchmarks.compare --output=benchmarks/RESULTS.md
 
@@ -43,6 +44,7 @@ def serve(side: str, name: str, quick: bool) -> None:
   for _ in sys.stdin:
     start = time.perf_counter()
     work()
+    module.finish()
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{seconds} {peak}", flush=True)
@@ -122,22 +124,27 @@ def main() -> None:
   parser.add_argument("--workload", action="append", choices=NAMES)
   parser.add_argument("--pairs", type=int, default=5)
   parser.add_argument("--quick", action="store_true")
+  parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
   parser.add_argument("--output", type=pathlib.Path, help="write the table there, too")
   parser.add_argument("--serve", choices=SIDES, help=argparse.SUPPRESS)
   options = parser.parse_args()
+  if not options.serve:  # the workers inherit it
+    os.environ["JAX_PLATFORMS"] = {"cpu": "cpu", "gpu": "cuda"}[options.device]
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # the sides share a GPU
   if options.serve:
     serve(options.serve, options.workload[0], options.quick)
     return
   rate = matmul_rate()
   versions = [importlib.import_module(f"benchmarks.{side}").versions() for side in SIDES]
   threads = len(os.sched_getaffinity(0))
+  gpu = importlib.import_module("benchmarks.pytorch").device()
   lines = [
     "# Against PyTorch",
     "",
-    f"`python -m benchmarks.compare`, {datetime.date.today()}: {' against '.join(versions)}, "
-    f"eager, Python {platform.python_version()}.",
-    f"{processor()}, {threads} cores, each side with as many threads; NumPy's matrix products at "
-    f"{rate:.0f} GFLOP/s (float32, 2048 x 2048); XLA's are faster.",
+    f"`python -m benchmarks.compare --device={options.device}`, {datetime.date.today()}: "
+    f"{' against '.join(versions)}, eager, Python {platform.python_version()}.",
+    f"{gpu and gpu + ', '}{processor()}, {threads} cores, each side with as many threads; "
+    f"NumPy's matrix products at {rate:.0f} GFLOP/s (float32, 2048 x 2048); XLA's are faster.",
     f"{options.pairs} pairs in turns after a warm-up, medians; what each workload is stands in "
     "`benchmarks/sizes.py`, `ours.py` and `pytorch.py`.",
     "",

@@ -260,6 +260,12 @@ def set_up(name: str) -> None:
   """Configures JAX as the experiments do: every core a device, float64 where Hessians are."""
   jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
   jax.config.update("jax_enable_x64", name in X64)
+  if settings.on_gpu():
+    jax.config.update("jax_default_matmul_precision", "float32")
+
+
+def finish() -> None:
+  """Waits for nothing: the works do."""
 
 
 def versions() -> str:

@@ -12,6 +12,7 @@ from torch import nn
 from benchmarks import sizes as settings
 
 Work = Callable[[], Any]
+DEVICE = torch.device("cuda" if settings.on_gpu() else "cpu")
 
 
 def made_up_images(count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -20,7 +21,7 @@ def made_up_images(count: int) -> tuple[torch.Tensor, torch.Tensor]:
   images = generator.integers(0, 256, (count, 28, 28, 1), dtype=np.uint8)
   labels = generator.integers(0, 10, count, dtype=np.int32)
   floats = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().float() / 255
-  return floats, torch.from_numpy(labels).long()
+  return floats.to(DEVICE), torch.from_numpy(labels).long().to(DEVICE)
 
 
 def make_mlp() -> nn.Module:
@@ -184,7 +185,7 @@ def critical_points(sizes: settings.Sizes) -> Work:
   """Returns the same steps, all members in one batch: vmap of the examples' gradients, Cholesky."""
   x, y = (v[:, 0] for v in function_data("sinc", sizes.points, torch.float64))
   width, points = sizes.hessian_width, sizes.points
-  generator = torch.Generator().manual_seed(0)
+  generator = torch.Generator(DEVICE).manual_seed(0)
   shape = (sizes.search_runs, 3 * width + 1)
   start = 2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1
   start[:, 2 * width :] /= width**0.5
@@ -327,7 +328,8 @@ def spectrum(sizes: settings.Sizes, probes: int, num_steps: int) -> Work:
   model = make_mlp()
 
   def work() -> Any:
-    found = make_hessian(model, nn.CrossEntropyLoss(), data=(images, labels), cuda=False)
+    found = make_hessian(model, nn.CrossEntropyLoss(), data=(images, labels),
+                         cuda=settings.on_gpu())  # fmt: skip
     return found.density(iter=num_steps, n_v=probes)
 
   return work
@@ -362,9 +364,22 @@ WORKLOADS: dict[str, Callable[[settings.Sizes], Work]] = {
 
 
 def set_up(name: str) -> None:
-  """Uses as many threads as our side has cores."""
+  """Uses as many threads as our side has cores; on a GPU float32 products, as our side."""
   del name
   torch.set_num_threads(torch.get_num_threads())
+  torch.set_default_device(DEVICE)
+  torch.backends.cudnn.allow_tf32 = False  # of convolutions; products are float32 by default
+
+
+def finish() -> None:
+  """Waits until the device has done what it was given."""
+  if DEVICE.type == "cuda":
+    torch.cuda.synchronize()
+
+
+def device() -> str:
+  """Returns the GPU's name, '' on a CPU."""
+  return torch.cuda.get_device_name() if DEVICE.type == "cuda" else ""
 
 
 def versions() -> str:

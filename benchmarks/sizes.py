@@ -1,6 +1,7 @@
 """The workloads' settings, shared by both sides: the long report's, with a quick form of each."""
 
 import dataclasses
+import os
 
 FUNCTION_NETS = ((5, 10, 10, 10, 10, 10, 5), (10, 18, 15, 4), (190,))  # 571, 572, 571 parameters
 LEARNING_RATES = {"sinc": (0.0012, 0.0012, 0.0011), "sign_sine": (0.009, 0.009, 0.009)}
@@ -56,3 +57,8 @@ def flops(name: str, sizes: Sizes) -> float | None:
     "path_members": sizes.members * sizes.images * train_mlp,
     "sensitivity": sizes.test_images * 2.0 * (MLP + 10 * MLP),
   }.get(name)
+
+
+def on_gpu() -> bool:
+  """Returns whether both sides compute on a GPU: `--device=gpu` sets JAX_PLATFORMS for both."""
+  return os.environ.get("JAX_PLATFORMS", "cpu").startswith("cuda")
