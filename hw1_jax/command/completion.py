@@ -74,7 +74,7 @@ def _flags(command: str, named: Sequence[str], last: str) -> list[str]:
   having = [each for each in profiles() if not named or named[0] in members(each)]
   if equals and flag == "--profile" and command == "run":
     return [f"--profile={each}" for each in having]
-  own = ["--profile="] if command == "run" else []
+  own = ["--profile="] if command == "run" else ["--jobs="]
   if not named:
     return own
   from hw1_jax.runs.flags import choices_of, define_flags  # takes seconds, only flags need it

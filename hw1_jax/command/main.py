@@ -83,9 +83,12 @@ def run(arguments: Sequence[str]) -> int:
 
 def child(arguments: Sequence[str]) -> int:
   """`child PARENT NAME flags`: one of run-all, which stops when the pipe PARENT closes."""
+  import jax
+
   parent, name, *flags = arguments
   children.stop_with(int(parent))
   main_of(name, flags)
+  jax.distributed.shutdown()  # of several processes; at its exit JAX would, but a fork has none
   return 0
 
 

@@ -13,16 +13,21 @@ from hw1_jax.command.catalog import (
   names,
   profiles,
 )
-from hw1_jax.errors import UserError
+from hw1_jax.errors import UserError, show
 from hw1_jax.runs import flags
 from hw1_jax.runs.experiment import Experiment
 from hw1_jax.runs.options import Options
+from hw1_jax.runs.provenance import usable_cores
 from hw1_jax.runs.settings import field_types
 
 QUICK = "quick"  # the profile of a command that names none
 EMBEDDED = "digits"
 PATHS = (Path, Path | None)
 PATH_FLAGS = {"flagfile"} | {name for name, kind in field_types(Options).items() if kind in PATHS}
+JOBS = "jobs"  # the one flag that is no experiment's
+COMPILING = ("quick", "tiny")  # profiles that mostly compile, each experiment on one core
+MEETING = ("coordinator_address", "num_processes", "process_id", "distributed")
+MOST_JOBS = 4  # by default; our choice: a quick experiment takes up to 1 GB
 HELP = ("help", "helpfull", "helpshort", "h", "?")
 
 
@@ -32,6 +37,7 @@ class Plan(NamedTuple):
   profile: str
   folder: Path  # takes a run folder for each experiment, and the page
   commands: dict[str, list[str]]  # experiment -> its flags
+  jobs: int  # how many run at a time
   notes: tuple[str, ...]  # lines to tell the user
   help: bool
 
@@ -51,7 +57,9 @@ def make_plan(arguments: Sequence[str], came_from: Path | None = None) -> Plan:
   words, given = _sort(list(_expand(arguments, came_from)), known, came_from)
   profile, chosen = _choose(words)
   if any(flag.name in HELP for flag in given):
-    return Plan(profile, Path(), {name: [] for name in chosen if words}, (), help=True)
+    return Plan(profile, Path(), {name: [] for name in chosen if words}, 1, (), help=True)
+  jobs = _jobs(profile, given)
+  given = [flag for flag in given if flag.name != JOBS]
   _refuse_unknown(given, chosen, known)
   placed = [flag.token.partition("=")[2] for flag in given if flag.name == "workdir"]
   given = [flag for flag in given if flag.name != "workdir"]
@@ -73,7 +81,21 @@ def make_plan(arguments: Sequence[str], came_from: Path | None = None) -> Plan:
     without = [name for name in chosen if flag.name not in known[name]]
     if without:
       notes.append(f"--{flag.name} is no flag of {', '.join(without)}: not given to them")
-  return Plan(profile, folder, commands, tuple(dict.fromkeys(notes)), help=False)
+  return Plan(profile, folder, commands, jobs, tuple(dict.fromkeys(notes)), help=False)
+
+
+def _jobs(profile: str, given: Sequence[Flag]) -> int:
+  """Returns how many experiments run at a time: as many as the last --jobs says, or our default."""
+  texts = [flag.token.partition("=")[2] for flag in given if flag.name == JOBS]
+  meeting = [flag.name for flag in given if flag.name in MEETING]
+  if not texts:
+    return min(usable_cores(), MOST_JOBS) if profile in COMPILING and not meeting else 1
+  text = texts[-1]
+  if not (text.isascii() and text.isdecimal() and len(text) <= 4 and int(text) >= 1):
+    raise UserError("--jobs", show(text), "a whole number of at least 1")
+  if meeting and int(text) > 1:
+    raise UserError("--jobs", text, f"1 beside --{meeting[0]}: processes meet for one run")
+  return int(text)
 
 
 def _expand(arguments: Sequence[str], came_from: Path | None) -> Iterator[str]:
@@ -106,7 +128,8 @@ def _sort(
       if definition is not None and definition.boolean and not equals:
         found.append(Flag(positive, argument))
         continue
-    if definition is not None and not definition.boolean and not equals:
+    takes_value = name == JOBS or (definition is not None and not definition.boolean)
+    if takes_value and not equals:
       equals, value = "=", next(waiting, "")
       if not value:
         raise UserError(f"--{name}: a value is missing, --{name}=...")

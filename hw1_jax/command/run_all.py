@@ -1,4 +1,4 @@
-"""Runs the homework's experiments one after the other and writes one report page.
+"""Runs the homework's experiments and writes one report page.
 
   ./run_all.sh                       all of them, quick profile, embedded data: minutes, no download
   ./run_all.sh gradient_norm         one of them, or several
@@ -9,12 +9,14 @@
 
 The run of an experiment goes to results/PROFILE/NAME and the page to results/PROFILE/report.html;
 with --workdir=X to X/NAME and X/report.html. Each flag goes to the experiments that have it.
+--jobs=N runs N experiments at a time. The default is one for each core, at most 4, in the profiles
+quick and tiny, which mostly compile, on one core each; elsewhere 1, because a training uses all
+cores. No result depends on it. With several at a time progress is told in lines.
 Repeating a command goes on where it stopped: finished experiments are not run again (--overwrite
 does). The last line is the path of the page. Exit code: 0, 1 if an experiment failed, 2 for wrong
 arguments, 129, 130 or 143 if interrupted. Outside a checkout the same command is `hw1 run-all`.
 """
 
-import functools
 import os
 import sys
 import time
@@ -23,15 +25,18 @@ from pathlib import Path
 
 from hw1_jax.command.catalog import CALLED_FROM, experiment, program
 from hw1_jax.command.children import Children
-from hw1_jax.command.plan import make_plan
+from hw1_jax.command.main import main
+from hw1_jax.command.plan import Plan, make_plan
 from hw1_jax.report import main as report
 from hw1_jax.runs.main import main as run_experiment
+from hw1_jax.runs.terminal import PROGRESS, secure_streams
 
 INTERRUPTED = (129, 130, 143)
 
 
 def run_all(arguments: Sequence[str]) -> int:
   """Returns the exit code of `hw1 run-all`; UserError before anything runs."""
+  secure_streams()
   called_from = os.environ.get(CALLED_FROM)
   elsewhere = called_from and Path(called_from) != Path.cwd()
   plan = make_plan(arguments, Path(called_from) if called_from and elsewhere else None)
@@ -44,16 +49,12 @@ def run_all(arguments: Sequence[str]) -> int:
     return 0
   for note in plan.notes:
     _say(note)
-  failed, begun, children = [], time.monotonic(), Children()
+  begun, children = time.monotonic(), Children("hw1_jax.command", main)
   with children.listening():
-    for k, (name, flags) in enumerate(plan.commands.items(), 1):
-      print(f"[{k} of {len(plan.commands)}] {name}", file=sys.stderr, flush=True)
-      code = children.run(functools.partial(child_command, name, flags))
-      if children.code or code in INTERRUPTED:
-        _say("interrupted; the same command goes on from here")
-        return children.code or code
-      if code:
-        failed.append(name)
+    failed = _run(plan, children)
+  if children.code:
+    _say("interrupted; the same command goes on from here")
+    return children.code
   code = report.main([str(plan.folder)])
   _say(f"{len(plan.commands)} experiments in {time.monotonic() - begun:.0f} s")
   if failed:
@@ -61,9 +62,27 @@ def run_all(arguments: Sequence[str]) -> int:
   return code or int(bool(failed))
 
 
-def child_command(name: str, flags: Sequence[str], parent: int) -> list[str]:
-  """Returns the command of an experiment that stops with us."""
-  return [sys.executable, "-m", "hw1_jax.command", "child", str(parent), name, *flags]
+def _run(plan: Plan, children: Children) -> list[str]:
+  """Runs a plan and returns the experiments that failed; an interrupted one stops the others."""
+  if plan.jobs > 1:
+    os.environ[PROGRESS] = "lines"  # bars would be drawn over each other
+  waiting, failed = list(enumerate(plan.commands, 1)), set()
+  while waiting or children.running:
+    while waiting and len(children.running) < plan.jobs and not children.code:
+      k, name = waiting.pop(0)
+      print(f"[{k} of {len(plan.commands)}] {name}", file=sys.stderr, flush=True)
+      flags = plan.commands[name]
+      children.start(name, lambda parent, n=name, f=flags: ["child", str(parent), n, *f])
+    if children.running:
+      name, code = children.wait()
+      if code in INTERRUPTED:
+        if not children.code:
+          children.stop(code - 128)
+      elif code:
+        failed.add(name)
+    if children.code:
+      waiting.clear()
+  return [name for name in plan.commands if name in failed]
 
 
 def _say(text: str) -> None:

@@ -26,7 +26,7 @@ from hw1_jax.runs.monitor import Interrupted, RunMonitor
 from hw1_jax.runs.options import Options
 from hw1_jax.runs.processes import from_writer, is_writer, noticing_losses, on_all, require_equal
 from hw1_jax.runs.provenance import Record, environment
-from hw1_jax.runs.terminal import announce, secure_streams
+from hw1_jax.runs.terminal import announce, secure_streams, shows_bars
 
 # What computing or drawing raises for arrays of other shapes and types than a run's.
 SHAPELESS = (AttributeError, LookupError, TypeError, ValueError)
@@ -80,7 +80,7 @@ def load_images(config: Any, options: Options) -> data.ImageData:
     config.dataset,
     data_dir=options.data_dir,
     manual_dir=options.manual_dir,
-    show_progress=sys.stderr.isatty(),
+    show_progress=shows_bars(),
   )
   config.check_images(images)
   return data.subset(images, config.train_examples, config.test_examples)

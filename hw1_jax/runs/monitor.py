@@ -32,6 +32,7 @@ from hw1_jax.runs.folder import RunFolder
 from hw1_jax.runs.options import CHECKPOINT_SECONDS
 from hw1_jax.runs.processes import agree, from_writer, is_writer
 from hw1_jax.runs.tensorboard import Events
+from hw1_jax.runs.terminal import shows_bars
 
 LOG_SECONDS = 30.0  # between progress lines where there is no terminal
 
@@ -266,7 +267,7 @@ class RunMonitor(Monitor):
 
   def _log(self, name: str, first: int, done: int, total: int, unit: str, begun: float) -> None:
     now = time.monotonic()
-    if sys.stderr.isatty() or now - max(self.last_line, self.started) < LOG_SECONDS:
+    if shows_bars() or now - max(self.last_line, self.started) < LOG_SECONDS:
       return
     self.last_line = now
     left = (now - begun) / max(done - first, 1) * (total - done)

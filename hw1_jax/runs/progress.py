@@ -7,7 +7,7 @@ import sys
 import warnings
 from typing import Any, cast
 
-from hw1_jax.runs.terminal import CalmStream
+from hw1_jax.runs.terminal import CalmStream, shows_bars
 
 NARROW = 60  # columns; below them a bar has no room beside the loop's name and the time left
 SHORT = "{percentage:3.0f}%, {remaining} left{postfix}"
@@ -42,7 +42,7 @@ def make_bar(label: str, unit: str, *, total: int, done: int, hidden: bool = Fal
     initial=done,
     desc=label,
     unit=f" {unit}",
-    disable=True if hidden else (False if notebook else None),
+    disable=hidden or not (notebook or shows_bars()),
     leave=False,
     dynamic_ncols=True,
     bar_format=SHORT if narrow else None,

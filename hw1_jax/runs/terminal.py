@@ -5,6 +5,13 @@ import os
 import sys
 from typing import Any
 
+PROGRESS = "HW1_PROGRESS"  # "lines" in the environment: no bars, as where several runs share stderr
+
+
+def shows_bars() -> bool:
+  """Returns whether stderr is a terminal that this process may draw on."""
+  return sys.stderr.isatty() and os.environ.get(PROGRESS) != "lines"
+
 
 def secure_streams() -> None:
   """Gives a process whose standard streams are closed streams into nowhere.

@@ -10,9 +10,11 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from hw1_jax.command import catalog
+from hw1_jax.command import plan as plans
 from hw1_jax.command.main import main
 from hw1_jax.command.plan import make_plan
 from hw1_jax.errors import UserError
@@ -85,6 +87,34 @@ def test_a_workdir_takes_a_folder_for_each_experiment_and_the_page():
   )
 
 
+@pytest.mark.parametrize(
+  ("arguments", "cores", "jobs"),
+  [
+    ([], 2, 2),
+    (["tiny", "gradient_norm"], 1, 1),
+    (["quick"], 64, 4),
+    (["quick", "--distributed"], 2, 1),
+    (["long_report"], 2, 1),
+    (["long_report", "--jobs=3"], 2, 3),
+    (["--jobs", "1", "--jobs", "8"], 2, 8),
+  ],
+)
+def test_profiles_that_mostly_compile_run_an_experiment_on_each_core(
+  arguments, cores, jobs, monkeypatch
+):
+  monkeypatch.setattr(plans, "usable_cores", lambda: cores)
+  assert make_plan(arguments).jobs == jobs
+
+
+def test_planning_leaves_the_process_fit_to_be_forked_and_an_array_does_not():
+  script = (
+    "from hw1_jax.command import children, plan; plan.make_plan([]); print(children._alone());"
+    "import jax; jax.numpy.ones(1); print(children._alone())"
+  )
+  done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
+  assert done.stdout.split() == ["True", "False"], done.stderr
+
+
 def test_relative_paths_are_those_of_the_folder_where_the_command_was_given(tmp_path):
   (tmp_path / "my.flags").write_text("--seed=5\n--num_runs=1\n")
   arguments = ["tiny", "gradient_norm", "--workdir=out", "--flagfile=my.flags"]
@@ -110,6 +140,10 @@ def test_relative_paths_are_those_of_the_folder_where_the_command_was_given(tmp_
     (["--workdir="], "--workdir: got '', expected a folder"),
     (["--manual_dir=x"], "here trains on the embedded digits and reads no file; add --dataset="),
     (["--flagfile=/no/such"], "--flagfile: "),
+    (["--jobs=0"], "--jobs: got '0', expected a whole number of at least 1"),
+    (["--jobs", "two"], "--jobs: got 'two', expected a whole number of at least 1"),
+    (["--jobs"], "--jobs: a value is missing, --jobs=..."),
+    (["--jobs=2", "--num_processes=2"], "--jobs: got 2, expected 1 beside --num_processes"),
   ],
 )
 def test_what_cannot_be_meant_is_refused_once_and_in_one_line(arguments, message, capsys):
@@ -151,6 +185,7 @@ def test_a_run_folder_is_not_taken_for_a_folder_of_runs(tmp_path):
     (["completion", "words", "run", "gradient_norm", "--activation="], "--activation=tanh"),
     (["completion", "words", "export", "--"], "--format=safetensors"),
     (["completion", "words", ""], "verify"),
+    (["completion", "words", "run-all", "--"], "--jobs="),
     (["completion", "zsh"], "compdef _hw1 hw1"),
   ],
 )
@@ -298,6 +333,20 @@ def test_run_all_runs_what_it_is_asked_and_prints_the_page_last(checkout, tmp_pa
   assert process.returncode == 1
   assert "run_all.sh: failed: gradient_norm; see the messages above" in err
   assert (tmp_path / "out/simulate_function/result.npz").is_file()
+
+
+@pytest.mark.slow  # 20 s: four small runs
+def test_two_at_a_time_give_the_bits_of_one_at_a_time(checkout, tmp_path):
+  for jobs in (1, 2):
+    names = ("tiny", "gradient_norm", "optimization_path")
+    process = start(checkout, *names, f"--jobs={jobs}", f"--workdir={tmp_path / str(jobs)}")
+    _, err = process.communicate()
+    assert process.returncode == 0, err
+  for name in names[1:]:
+    one, two = (np.load(tmp_path / jobs / name / "result.npz") for jobs in "12")
+    assert one.files == two.files
+    for key in one.files:
+      assert one[key].tobytes() == two[key].tobytes(), f"{name}: {key}"
 
 
 def test_help_needs_no_set_up(checkout):

@@ -142,6 +142,14 @@ class Terminal(io.StringIO):
     return True
 
 
+def test_several_runs_on_one_terminal_draw_no_bars(monkeypatch):
+  monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+  monkeypatch.setenv("HW1_PROGRESS", "lines")
+  with progress.make_bar("sinc", "epochs", total=10, done=0) as bar:
+    progress.advance(bar, 5)
+  assert terminal.getvalue() == ""
+
+
 @pytest.mark.parametrize("columns", [30, 120])
 def test_the_bar_says_compiling_and_then_the_time_left(columns, monkeypatch):
   monkeypatch.setenv("COLUMNS", str(columns))
