@@ -45,6 +45,14 @@ def test_image_mlps_have_the_reported_sizes(widths, count):
   assert models.count_parameters(model, (1, 28, 28, 1)) == count
 
 
+@pytest.mark.parametrize("shape", [(7,), (3, 5), (4, 4, 3, 10)])
+def test_initial_values_are_jaxs_own_draws_of_that_shape(shape):
+  key = jax.random.key(3)
+  drawn = jax.jit(models.networks.uniform_fan_in(16), static_argnums=1)(key, shape)
+  expected = jax.random.uniform(key, shape, jnp.float32, -0.25, 0.25)
+  np.testing.assert_array_equal(drawn, expected)
+
+
 def test_initial_values_are_uniform_in_pytorchs_bound():
   params = models.init(models.MLP((2000, 10)), jax.random.key(0), (1, 784))
   for layer, fan_in in (("dense_00", 784), ("dense_01", 2000)):
