@@ -66,12 +66,12 @@ class Children:
       os.close(self._reading)
       os.close(self._writing)
 
-  def start(self, name: str, make_arguments: Callable[[int], Sequence[str]]) -> None:
+  def start(self, name: str, given: Sequence[str]) -> None:
     """Begins a child, unless a signal has come; see `running`.
 
-    Its arguments are made with the file descriptor that it is to give to `stop_with`.
+    Its arguments are `child PARENT`, the file descriptor for `stop_with`, and those given.
     """
-    arguments = make_arguments(self._reading)
+    arguments = ["child", str(self._reading), *given]
     for stream in (sys.stdout, sys.stderr):
       with contextlib.suppress(OSError):
         stream.flush()  # or a fork would print it once more

@@ -71,8 +71,7 @@ def _run(plan: Plan, children: Children) -> list[str]:
     while waiting and len(children.running) < plan.jobs and not children.code:
       k, name = waiting.pop(0)
       print(f"[{k} of {len(plan.commands)}] {name}", file=sys.stderr, flush=True)
-      flags = plan.commands[name]
-      children.start(name, lambda parent, n=name, f=flags: ["child", str(parent), n, *f])
+      children.start(name, [name, *plan.commands[name]])
     if children.running:
       name, code = children.wait()
       if code in INTERRUPTED:

@@ -33,8 +33,8 @@ def told(signum, frame):
     raise SystemExit(128 + signum)
 
 def main(arguments):
-  if arguments[0] not in ("forked", "new"):
-    work, parent, kind = arguments
+  if arguments[0] == "child":
+    parent, work, kind = arguments[1:]
     stop_with(int(parent))
     assert os.getpgid(0) == os.getpid() and os.read(0, 1) == b""
     assert (sys.argv[1] == kind) == (kind == "forked")
@@ -54,7 +54,7 @@ def main(arguments):
   children = Children("program", main)
   with children.listening():
     for work in works:
-      children.start(work, lambda parent: [work, str(parent), kind])
+      children.start(work, [work, kind])
     while children.running:
       say(*children.wait())
   return children.code
@@ -185,10 +185,10 @@ class Scripted:
   def __init__(self, *ends):
     self.ends, self.running, self.code, self.log = list(ends), {}, 0, []
 
-  def start(self, name, make_arguments):
+  def start(self, name, arguments):
     self.running[len(self.log)] = name
     self.log.append(f"{name} begins")
-    assert make_arguments(7) == ["child", "7", name, f"--seed={name}"]
+    assert arguments == [name, f"--seed={name}"]
 
   def wait(self):
     name, code = self.ends.pop(0)
