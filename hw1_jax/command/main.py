@@ -103,7 +103,7 @@ def run_all(arguments: Sequence[str]) -> int:
   """Runs several experiments, each in a process of its own, and writes their page."""
   from hw1_jax.command.run_all import run_all as run_them
 
-  return run_them(arguments)
+  return run_them(arguments, main)
 
 
 def report(arguments: Sequence[str]) -> int:

@@ -24,8 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hw1_jax.command.catalog import CALLED_FROM, experiment, program
-from hw1_jax.command.children import Children
-from hw1_jax.command.main import main
+from hw1_jax.command.children import Children, Main
 from hw1_jax.command.plan import Plan, make_plan
 from hw1_jax.report import main as report
 from hw1_jax.runs.main import main as run_experiment
@@ -34,8 +33,11 @@ from hw1_jax.runs.terminal import PROGRESS, secure_streams
 INTERRUPTED = (129, 130, 143)
 
 
-def run_all(arguments: Sequence[str]) -> int:
-  """Returns the exit code of `hw1 run-all`; UserError before anything runs."""
+def run_all(arguments: Sequence[str], main: Main) -> int:
+  """Returns the exit code of `hw1 run-all`; UserError before anything runs.
+
+  `main` is hw1's own: what a child does with its arguments.
+  """
   secure_streams()
   called_from = os.environ.get(CALLED_FROM)
   elsewhere = called_from and Path(called_from) != Path.cwd()
