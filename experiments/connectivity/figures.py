@@ -14,6 +14,7 @@ LABELS = {
   "aligned": "straight line after alignment",
   "curve": "trained curve",
 }
+LINEAR = 1e-3  # nats: barriers below are drawn to scale, those above by their logarithm
 
 
 def draw_ways(result: Result) -> Figure:
@@ -52,9 +53,10 @@ def draw_common(config: Config, result: Result) -> Figure:
       ax.axhline(level, linewidth=1.0, linestyle="--", color=figures.COLORS[i],
                  label=f"independent pairs, {LABELS[way]}")  # fmt: skip
     ax.set_xticks(counts)
-    ax.set_ylim(bottom=0)
     figures.label(ax, f"common epochs, of {config.num_epochs}", "barrier (nats)",
                   f"{kind} loss")  # fmt: skip
+    ax.set_yscale("symlog", linthresh=LINEAR)  # a barrier can be 0, and the others are far apart
+    ax.set_ylim(bottom=min(0.0, 1.5 * float(np.nanmin(found.low))))
   return figures.legend(figure)
 
 

@@ -8,6 +8,8 @@ from hw1_jax.report import figures
 from .findings import at_end, shown, threshold
 from .run import Config, Result
 
+APART = 1.3  # ratio of two widths whose names, side by side on a logarithmic axis, do not touch
+
 
 def draw(config: Config, result: Result) -> dict[str, Figure]:
   """Returns error and loss against the width, and the test error over the epochs."""
@@ -31,9 +33,18 @@ def draw_widths(result: Result) -> Figure:
       ax.axvline(float(np.median(fits[np.isfinite(fits)])), color="black", linewidth=0.9,
                  linestyle="--", label="smallest width that fits its labels")  # fmt: skip
     figures.label(ax, "hidden units", unit, kind, xscale="log")
-    ax.set_xticks(result.widths, [str(width) for width in result.widths])
+    ax.set_xticks(result.widths, named_apart(result.widths))
     ax.set_xticks((), minor=True)
   return figures.legend(figure, columns=3)
+
+
+def named_apart(widths: np.ndarray) -> list[str]:
+  """Returns each width as a tick's name, '' where it would touch the one before: 10 beside 8."""
+  names, last = [], 0.0
+  for width in widths:
+    names.append(str(width) if width >= APART * last else "")
+    last = width if names[-1] else last
+  return names
 
 
 def draw_epochs(config: Config, result: Result) -> Figure:

@@ -51,7 +51,7 @@ def draw_loss(result: Result, kind: str) -> Figure:
     bar = figure.colorbar(filled, ax=ax, shrink=0.85, format=LogFormatterSciNotation())
     bar_levels = levels(loss)[::2].tolist()
     bar.set_ticks(bar_levels)
-    bar.ax.set_yticklabels([f"{value:.2g}" for value in bar_levels], fontsize=8)
+    bar.ax.set_yticklabels([f"{float(f'{value:.2g}'):g}" for value in bar_levels], fontsize=8)
     bar.set_label(f"training loss ({UNITS[kind]})")
     finish(ax, plane, result.marks[key])
   return figures.legend(figure)

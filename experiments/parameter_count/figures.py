@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
+from hw1_jax import data
 from hw1_jax.report import figures
 
 from .findings import measured, told
@@ -40,7 +41,7 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
         figures.reported(
           ax, list(printed), list(printed.values()), f"{words}: reported, at learning rate 1e-3", i
         )
-    title = f"{config.dataset}, {config.family.upper()}s"
+    title = f"{data.title(config.dataset)}, {config.family.upper()}s"
     figures.label(ax, "parameters", axis, title, xscale="log", yscale="log")
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hw1_jax import statistics
+from hw1_jax import data, statistics
 from hw1_jax.report import reported
 from hw1_jax.report.assignment import topic_of
 from hw1_jax.summary import Claim, Number, Summary, at_end, compared, rank_correlation, spread
@@ -90,7 +90,7 @@ def summarize(config: Config, result: Result) -> Summary:
       )
     return ", ".join(parts)
 
-  after = f"after epoch {config.num_epochs} on {config.dataset}"
+  after = f"after epoch {config.num_epochs} on {data.title(config.dataset)}"
   findings = [
     f"{after[0].upper()}{after[1:]}, {sizes}, {change(kind)}{config.words(unit)}."
     for kind, unit in (("loss", " nats"), ("accuracy", " %"))

@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from hw1_jax import data
 from hw1_jax.report import figures, reported
 
 from .run import MINIBATCH, Config, Result
@@ -12,7 +13,9 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   """Returns training and test loss, and training and test accuracy, over the epochs."""
   drawn = {}
   epochs = np.arange(1, config.num_epochs + 1)
-  title = f"{config.dataset}, {100 * config.fraction:g} % of the training labels at random"
+  title = (
+    f"{data.title(config.dataset)}, {100 * config.fraction:g} % of the training labels at random"
+  )
   sets = (("train", "training, random labels"), ("test", "test, true labels"))
 
   figure, (ax, right) = figures.canvas(2, width=5.2)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hw1_jax import statistics
+from hw1_jax import data, statistics
 from hw1_jax.report import reported
 from hw1_jax.report.assignment import topic_of
 from hw1_jax.summary import Claim, Number, Summary, compared, rank_correlation, spread
@@ -79,7 +79,7 @@ def numbers_of(config: Config, result: Result) -> list[Number]:
 
 def summarize(config: Config, result: Result) -> Summary:
   """Returns our numbers, what they say, and the claims."""
-  after = f"after epoch {config.num_epochs} on {config.dataset}"
+  after = f"after epoch {config.num_epochs} on {data.title(config.dataset)}"
   loss = (
     f"{after} the training loss is {spread(result.exact_train_loss)} on the random labels, "
     f"and the test loss {spread(result.test_loss[:, -1])} (epoch 1: "

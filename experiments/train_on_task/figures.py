@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from hw1_jax import data
 from hw1_jax.report import figures, reported
 from hw1_jax.summary import at_end
 
@@ -30,7 +31,7 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
       curve = reported.read("train_on_task_curves").where(model=i + 1).columns
       shown = curve[f"running_{field}"] if factor == 1 else 100 - curve[f"running_{field}"]
       figures.reported(ax, curve["epoch"], shown, f"{name}: reported, from figure", i)
-    figures.label(ax, "epoch", axis, config.dataset, yscale="log")
+    figures.label(ax, "epoch", axis, data.title(config.dataset), yscale="log")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     drawn[figure_name] = figures.legend(figure, columns=2)
 
@@ -43,7 +44,7 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
     value = told(config, "test_accuracy", i)
     if value is not None:
       figures.reported(ax, i + 0.36, value)
-  figures.label(ax, "", "test accuracy (%)", f"{config.dataset}: a pale point is a run")
+  figures.label(ax, "", "test accuracy (%)", f"{data.title(config.dataset)}: a pale point is a run")
   labels = zip(names, config.architectures, result.num_parameters)
   ticks = [
     f"{name}\n{spec.replace('/', chr(10) + '/')}\n{int(count):,} parameters"

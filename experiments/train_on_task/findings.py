@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hw1_jax import statistics
+from hw1_jax import data, statistics
 from hw1_jax.report import reported
 from hw1_jax.report.assignment import topic_of
 from hw1_jax.summary import Claim, Number, Summary, at_end, compared, show, spread
@@ -78,7 +78,7 @@ def summarize(config: Config, result: Result) -> Summary:
                                    for field in Result._fields[1:5]}}
         for e in range(config.num_epochs)
       ]  # fmt: skip
-  after = f"after epoch {config.num_epochs} on {config.dataset}"
+  after = f"after epoch {config.num_epochs} on {data.title(config.dataset)}"
   accuracy = said(config, result, "test_accuracy")
   findings = (
     f"Test accuracy {after}, in %: {accuracy}.",
@@ -119,7 +119,7 @@ def answer(config: Config, result: Result) -> str:
   """Returns test accuracies and training losses of the models, and their depths."""
   widest = np.ptp(np.median(at_end(result, "test_accuracy"), axis=1))
   return (
-    f"After {config.num_epochs} epochs on {config.dataset} the test accuracy is "
+    f"After {config.num_epochs} epochs on {data.title(config.dataset)} the test accuracy is "
     f"{medians(config, result, 'test_accuracy')}: {widest:.2f} points from the best to the worst. "
     "Their dense layers number "
     + ", ".join(str(spec.rpartition("/")[2].count("-") + 1) for spec in config.architectures)

@@ -3,7 +3,15 @@
 Images come as uint8 and stay so; `as_float` scales them inside the jitted step."""
 
 from hw1_jax.data.files import FILE_NAMES
-from hw1_jax.data.images import IMAGE_SETS, IMAGE_SIZES, ImageData, as_float, load_images, subset
+from hw1_jax.data.images import (
+  IMAGE_SETS,
+  IMAGE_SIZES,
+  ImageData,
+  as_float,
+  load_images,
+  subset,
+  title,
+)
 from hw1_jax.data.labels import corrupt_labels
 from hw1_jax.data.own import PATH
 from hw1_jax.data.targets import (
@@ -35,4 +43,5 @@ __all__ = [
   "subset",
   "target_file",
   "target_label",
+  "title",
 ]

@@ -25,6 +25,22 @@ IMAGE_SIZES = {
   "svhn": 32,
 }
 IMAGE_SETS = tuple(IMAGE_SIZES)
+TITLES = {
+  "mnist": "MNIST",
+  "fashion_mnist": "Fashion-MNIST",
+  "kmnist": "KMNIST",
+  "cifar10": "CIFAR-10",
+  "svhn": "SVHN",
+}
+
+
+def title(dataset: str) -> str:
+  """Returns an image set's name as texts write it; your own images keep theirs.
+
+  >>> title("mnist"), title("digits")
+  ('MNIST', 'digits')
+  """
+  return TITLES.get(dataset, dataset)
 
 
 # Image sets.
