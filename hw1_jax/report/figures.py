@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import LogFormatter, LogLocator
 
 from hw1_jax import statistics
 
@@ -193,8 +193,26 @@ class Decades(LogFormatter):
     return "10" + str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
+class DecadesApart(LogLocator):
+  """LogLocator, whose ends are whole decades where all values are the same to rounding.
+
+  Matplotlib does so for one value only: logarithms of two neighbouring ones are equal, and the
+  axis would be scaled by 1 / 0.
+  """
+
+  def nonsingular(self, vmin: float, vmax: float) -> tuple[float, float]:
+    if 0 < vmin < vmax <= vmin * (1 + 1e-9):
+      vmax = vmin
+    return super().nonsingular(vmin, vmax)
+
+
 def write_decades(axis: Axis) -> None:
-  """Has a logarithmic axis write its numbers as `Decades` does."""
+  """Has a logarithmic axis write its numbers as `Decades` does, and span some, whatever is drawn.
+
+  For axes that have their scale.
+  """
+  axis.set_major_locator(DecadesApart())
+  axis.axes.autoscale_view(scalex=axis.axis_name == "x", scaley=axis.axis_name == "y")
   axis.set_major_formatter(Decades())
   axis.set_minor_formatter(Decades(minor_thresholds=(1, 0.5)))
 

@@ -109,3 +109,18 @@ def test_a_logarithmic_axis_is_written_one_way(ax, limits, texts):
   found = [text.get_text() for text in ax.get_yticklabels()]
   assert set(texts) <= set(found)
   assert not any("e" in text for text in found)
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["scale first", "values first"])
+@pytest.mark.parametrize("ulps", range(4))
+def test_values_equal_to_rounding_have_a_logarithmic_axis_of_decades(ax, first, ulps):
+  value = 4.1151230635892295  # its logarithm and those of the next numbers are equal
+  values = [value, value + ulps * np.spacing(value)]
+  steps = [lambda: figures.label(ax, "x", "y", xscale="log"), lambda: ax.scatter(values, [0.1, 1])]
+  for step in steps if first else reversed(steps):
+    step()
+  with np.errstate(all="raise"):
+    FigureCanvasAgg(ax.figure).draw()
+  low, high = ax.get_xlim()
+  assert low < 2
+  assert high > 9
