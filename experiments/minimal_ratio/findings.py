@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from hw1_jax import analysis
+from hw1_jax import analysis, own
 from hw1_jax.analysis import levenberg_marquardt as lm
 from hw1_jax.report.assignment import topic_of
 from hw1_jax.summary import Claim, Number, Summary, claim, rank_correlation, spread
@@ -65,7 +65,7 @@ def summarize(config: Config, result: Result) -> Summary:
     Number("most negative eigenvalue, of the largest", tuple(most_negative(result))),
     Number("gradient norm after training", tuple(result.gradient_norm_before)),
     Number("smallest gradient after the search", tuple(result.certificate), "", None, note),
-    Number("kinks held", tuple(held)),
+    *([] if own.is_own(config.widths) else [Number("kinks held", tuple(held))]),
     Number("loss after training", tuple(result.loss_before), "MSE"),
     Number("loss after the search", tuple(result.loss), "MSE"),
   )
@@ -113,6 +113,13 @@ def describe(config: Config, result: Result, counts: Counts) -> dict[str, str]:
     if config.activation in SLOPES
     else ""
   )
+  scalings, dead = (
+    f"{spread(result.scalings)} scaling symmetries, ",
+    f"; {spread(result.dead_units)} units a run are dead",
+  )
+  if own.is_own(config.widths):
+    kinks = " Where a network of your own has kinks is not known: the norm is the gradient's alone."
+    scalings, dead = "", "; symmetries and dead units of a network of your own are not counted"
   return {
     "path": f"From initialization to the point of zero gradient, ||grad|| falls from "
     f"{spread(norms[:, 0])} to {spread(norms[:, -1])}; the fraction of negative eigenvalues goes "
@@ -130,11 +137,11 @@ def describe(config: Config, result: Result, counts: Counts) -> dict[str, str]:
     f"{spread(result.rank[:, at] / size)}.",
     "zeros": f"At rtol {result.rtols[at]:.1e}, {spread(nullity)} directions a run change no output "
     f"to first order (P - rank(J)): {spread(result.no_effect)} are parameters without effect, "
-    f"{spread(result.scalings)} scaling symmetries, the others what rank J lacks for few examples "
+    f"{scalings}the others what rank J lacks for few examples "
     f"and shared pieces. {spread(result.counts[:, at, 1])} eigenvalues are zero; "
     f"{spread(result.unexplained[:, at])} of them are not among these directions. "
     f"{int(constant.sum())} of {runs} "
-    f"networks are constant; {spread(result.dead_units)} units a run are dead.",
+    f"networks are constant{dead}.",
     "saddles": describe_saddles(config, result),
   }
 

@@ -1,5 +1,6 @@
 """Points of zero gradient: the search from each run, and the way there; with spectra."""
 
+import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ import numpy as np
 from hw1_jax import analysis, data, devices, models, pytrees, rng
 from hw1_jax.analysis import held_kinks, kink_search, kinks, piece_search, pieces, zeros
 from hw1_jax.analysis import levenberg_marquardt as lm
+from hw1_jax.errors import UserError
 from hw1_jax.loops import Monitor
 from hw1_jax.runs.provenance import usable_cores
 from hw1_jax.training import full_batch, losses
@@ -24,19 +26,19 @@ ROUND = 10  # runs a device works through between two looks at the clock; their 
 
 
 class Problem(NamedTuple):
-  """A network of given widths, its data in float64, and functions of the ravelled parameters."""
+  """A network, its data in float64, and functions of the ravelled parameters."""
 
-  model: models.MLP
-  activation: str
+  model: models.MLP | models.OwnModel
+  activation: str  # between an MLP's layers; "" of your own network
   inputs: jax.Array  # [N, 1]
   targets: jax.Array  # [N, 1]
   unravel: Callable[[jax.Array], Any]
-  slope: float | None  # below zero, of piecewise linear units; None of smooth ones
+  slope: float | None  # below zero, of piecewise linear units; None of smooth ones, and your own
 
   @property
-  def hidden_layers(self) -> int:
-    """Returns how many there are."""
-    return len(self.model.features) - 1
+  def hidden(self) -> tuple[int, ...]:
+    """Returns an MLP's hidden widths; none of your own network, whose units are not known."""
+    return self.model.features[:-1] if isinstance(self.model, models.MLP) else ()
 
   def residuals(self, theta: jax.Array) -> jax.Array:
     """Returns f(x) - y, [N]."""
@@ -56,23 +58,37 @@ class Problem(NamedTuple):
 
   def hessian(self, theta: jax.Array) -> jax.Array:
     """Returns the exact Hessian of the loss, [P, P]."""
+    if not self.activation:
+      return analysis.hessian(self.loss, theta)
     function = models.ACTIVATIONS[self.activation]
     return analysis.mlp_hessian(self.unravel(theta), function, self.inputs, self.targets)
 
 
 def make_problem(config: Any, widths: str) -> Problem:
-  """Returns the fit of the target by networks of `widths`."""
-  hidden = models.parse_widths(widths)
-  model = models.MLP((*hidden, 1), config.activation, batch_last=True)
-  x, y = data.function_data(config.target, config.num_points, dtype=np.float64)
+  """Returns the fit of the target by networks of `widths`, or by your own.
+
+  UserError for a network of your own that computes in float32 whatever it is given.
+  """
+  model = make_model(config, widths)
+  x, y = map(jnp.asarray, data.function_data(config.target, config.num_points, dtype=np.float64))
   example = pytrees.cast(models.init(model, jax.random.key(0), (1, 1)), jnp.float64)
-  return Problem(model, config.activation, jnp.asarray(x), jnp.asarray(y),
-                 pytrees.ravel(example)[1], SLOPES.get(config.activation))  # fmt: skip
+  got = jax.eval_shape(functools.partial(models.apply, model), example, x).dtype
+  if got != jnp.float64:
+    raise UserError("model", f"{widths} with outputs in {got} for weights and inputs in float64",
+                    "float64: a gradient of 1e-6 is not told from zero in less",
+                    "leave the dtype of its layers to its inputs")  # fmt: skip
+  activation = config.activation if isinstance(model, models.MLP) else ""
+  return Problem(model, activation, x, y, pytrees.ravel(example)[1], SLOPES.get(activation))
+
+
+def make_model(config: Any, widths: str) -> models.MLP | models.OwnModel:
+  """Returns the network of `widths`, or your own: one input, one output."""
+  return models.make_mlp(widths, 1, (1,), activation=config.activation, batch_last=True)
 
 
 def num_parameters(widths: str) -> int:
   """Returns P."""
-  return models.count_parameters(models.MLP((*models.parse_widths(widths), 1)), (1, 1))
+  return models.count_parameters(models.make_mlp(widths, 1, (1,)), (1, 1))
 
 
 def make_within(
@@ -99,7 +115,7 @@ def make_within(
   def within(theta: np.ndarray, held: np.ndarray) -> tuple[jax.Array, jax.Array]:
     if not (held >= 0).any():
       return whole(theta)
-    return flat(theta, held) if problem.hidden_layers == 1 else curved(theta, held)
+    return flat(theta, held) if len(problem.hidden) == 1 else curved(theta, held)
 
   return within
 
@@ -117,9 +133,9 @@ def make_search(
                           **options)  # fmt: skip
       fields = plain._asdict() | {"stationarity": plain.gradient_norm}
       return {name: fields[name] for name in FOUND} | {
-        "held": jnp.full(sum(problem.model.features[:-1]), -1)
+        "held": jnp.full(max(1, sum(problem.hidden)), -1)
       }
-    minimize = kink_search.minimize if problem.hidden_layers == 1 else piece_search.minimize
+    minimize = kink_search.minimize if len(problem.hidden) == 1 else piece_search.minimize
     point = minimize(problem.unravel(theta), problem.inputs, problem.targets, slope=problem.slope,
                      tolerance=tolerance, **options)  # fmt: skip
     fields = point._asdict() | {"params": pytrees.ravel(point.params)[0]}
@@ -160,17 +176,19 @@ def make_look(problem: Problem) -> Callable[[tuple[np.ndarray, np.ndarray]], dic
     norm = float(jnp.linalg.norm(gradient(jnp.asarray(theta))))
     certificate = norm
     if problem.slope is not None:
-      certify = kinks.certify if problem.hidden_layers == 1 else pieces.certify
+      certify = kinks.certify if len(problem.hidden) == 1 else pieces.certify
       proof = certify(params, problem.inputs, problem.targets, slope=problem.slope)
       certificate, norm = proof.norm, proof.gradient_norm
-    if problem.slope is not None and problem.hidden_layers == 1:
+    if problem.slope is not None and len(problem.hidden) == 1:
       q = zeros.residual_couplings(params, residuals, problem.inputs, slope=problem.slope)
       normals = np.asarray(kinks.held_normals(jnp.asarray(held), kinks.extend(problem.inputs)))
       q = np.linalg.norm(q - np.sum(q * normals, axis=1, keepdims=True) * normals, axis=1)
       rest = np.append(q, -q)
     else:
       rest = np.linalg.eigvalsh(hessian - 2 / len(residuals) * jacobian.T @ jacobian)
-    dead, scalings = zeros.unit_states(params, problem.inputs, problem.activation)
+    dead, scalings = 0, 0
+    if problem.hidden:
+      dead, scalings = zeros.unit_states(params, problem.inputs, problem.activation)
     found = zeros.explain(values, jacobian, rest, scalings)
     return {
       "eigenvalues": values, "gradient_norm": norm, "certificate": certificate,
@@ -187,7 +205,7 @@ def make_training(
   config: Any, widths: str, runs: int
 ) -> tuple[jax.Array, Callable[..., jax.Array]]:
   """Returns fresh weights [runs, P], and (params, x, y) -> loss; run m starts the same always."""
-  model = models.MLP((*models.parse_widths(widths), 1), config.activation, batch_last=True)
+  model = make_model(config, widths)
   keys = rng.streams(rng.member_keys(config.seed, runs), "init")
   forward, start = models.ravelled(model, keys, (1, 1))
   return start, lambda params, x, y: losses.mse(forward(params, x), y)

@@ -25,7 +25,7 @@ SADDLE_EPOCHS = (0, 10, 100, 1000)
 class Config(shared.FunctionSettings):
   """Settings; the defaults are the long report's where it has any."""
 
-  widths: str = shared.widths("500")
+  widths: str = shared.mlps("500")
   target: str = shared.targets("sinc")
   learning_rate: float = shared.learning_rate(1e-3)
   weight_decay: float = shared.weight_decay(
@@ -79,7 +79,7 @@ class Result(NamedTuple):
   training_loss: np.ndarray  # [M, E] MSE, before each epoch's update
   trained_params: np.ndarray  # [M, P] float32, where the search starts
   params: np.ndarray  # [M, P] where the Hessian was taken
-  held: np.ndarray  # [M, H] int: the example whose kink a hidden unit is held on, or -1
+  held: np.ndarray  # [M, H] int: the example whose kink a hidden unit is held on, or -1; own: H=1
   loss: np.ndarray  # [M] MSE at `params`
   gradient_norm: np.ndarray  # [M] ||grad loss||_2 of the piece at `params`
   certificate: (
@@ -115,6 +115,7 @@ class Result(NamedTuple):
 
 def run(config: Config, monitor: Monitor) -> Result:
   """Returns M trainings, the points of zero gradient behind them, the way there, and saddles."""
+  points.make_problem(config, config.widths)  # refuses a network that cannot be searched, first
   start, loss = points.make_training(config, config.widths, config.num_runs)
   x, y = data.function_data(config.target, config.num_points)
   trained = full_batch.fit(
