@@ -51,7 +51,7 @@ def activation(default: str = "relu") -> Any:
 
 def loss(default: str, help: str = "what is trained on, and measured") -> Any:
   """Returns the field of the loss: the reports', or one of your own; see `losses.make_loss`."""
-  return setting(default, help, choices=(default,), pattern=own.NAME)
+  return setting(default, help, choices=(default,), pattern=own.NAME, later=True)
 
 
 def learning_rate(default: Any, help: str = "step size of the optimizer") -> Any:
@@ -111,6 +111,12 @@ class TrainingSettings(Settings):
   def make_loss(self) -> losses.Loss:
     """Returns each example's loss, as the setting `loss` names it; see `losses.make_loss`."""
     return losses.make_loss(getattr(self, "loss"))  # noqa: B009 not every experiment has it
+
+  @property
+  def as_reported(self) -> bool:
+    """Returns whether data and loss are the reports', whose numbers else stand beside none."""
+    known = getattr(self, "dataset", "mnist") == "mnist"
+    return known and not own.is_own(getattr(self, "loss", ""))
 
   def words(self, text: str) -> str:
     """Returns a text of the loss and its unit, of your own loss with its name in their place."""

@@ -26,7 +26,7 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
     ax.plot(epochs[keep], np.nanmedian(values[:, keep], axis=0), linewidth=1.6,
             label=f"median, while half of {len(values)} runs go on",
             **figures.style(0))  # fmt: skip
-    if config.report == "long":
+    if config.report == "long" and config.as_reported:
       figures.reported(ax, list(told), list(told.values()))
     figures.label(ax, "epoch (one step each)", name, yscale="log")
   top.set_title(f"{data.target_label(config.target)}, 1-{config.widths}-1", fontsize=10.5,

@@ -26,7 +26,7 @@ def at(values: np.ndarray, epoch: int) -> np.ndarray:
 
 def summarize(config: Config, result: Result) -> Summary:
   """Returns norm and loss at the reported epochs and at the end, and the claims."""
-  long = config.report == "long"
+  long = config.report == "long" and config.as_reported
   last = result.stop_epoch - 1
   rows = np.arange(len(last))
   end_loss, end_norm = result.loss[rows, last], result.gradient_norm[rows, last]

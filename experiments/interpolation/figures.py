@@ -38,8 +38,9 @@ def draw_curves(
   curves: dict[str, np.ndarray],
   ends: dict[str, np.ndarray] | None,
   floor: float,
+  title: str,
 ) -> None:
-  """Draws the losses on the left axis and the errors on the right one, both logarithmic."""
+  """Draws the losses, called `title`, on the left axis and the errors on the right, in decades."""
   # Errors over decades: what lies between the models is a percent, what lies beyond tens of them.
   right = figures.twin(ax, "error (%)", 1, yscale="log")
   for quantity, axis, color, word in (
@@ -56,15 +57,16 @@ def draw_curves(
         both = np.median(drawn_values(ends, kind, quantity, floor), axis=0)
         axis.plot((0, 1), both, shape, color=color, markersize=5.5, markerfacecolor="white",
                   zorder=5)  # fmt: skip
-  figures.label(ax, "α", "cross-entropy (nats)", yscale="log")
+  figures.label(ax, "α", title, yscale="log")
   ax.yaxis.label.set_color(figures.COLORS[0])
 
 
 def draw(config: Config, result: Result) -> dict[str, Figure]:
   """Returns for each pair the curves, a panel a variant, and its training loss over the epochs."""
   drawn = {}
-  theirs = (config.report, config.dataset) == ("long", "mnist")
+  theirs = config.report == "long" and config.as_reported
   floor = 50 / int(result.num_test)  # half a test image, in %
+  title = config.words("cross-entropy (nats)")
   for i, pair in enumerate(PAIRS):
     first, second = describe(config, i)
     panels = [("", result.evaluated, pair)]
@@ -80,12 +82,12 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
       ends = {name: result.ends[f"{key}/{name}"] for name in CURVES}
       if table is result.retrained:  # drawn as the report records it
         curves |= {name: table[f"{key}/running_{name}"] for name in CURVES[:2]}
-        draw_curves(ax, result.alphas, curves, None, floor)
+        draw_curves(ax, result.alphas, curves, None, floor, title)
       else:
         alphas, curves = with_ends(result.alphas, curves, ends)
         shown = (alphas >= 0) & (alphas <= 1) if note == BETWEEN else np.ones_like(alphas, bool)
         curves = {name: values[:, shown] for name, values in curves.items()}
-        draw_curves(ax, alphas[shown], curves, ends, floor)
+        draw_curves(ax, alphas[shown], curves, ends, floor, title)
       if table is result.retrained and theirs:
         draw_reported(ax, pair)
       ax.set_title(f"α = 0: {first}; α = 1: {second}{note}", fontsize=9.5, loc="left")
@@ -113,7 +115,8 @@ def draw_training(config: Config, result: Result, pair: int) -> Figure:
     length = int(np.isfinite(values[0]).sum())
     epochs = np.arange(1, length + 1)
     figures.curves(ax, epochs, values[:, :length], name, j, points=True)
-    if (config.report, config.dataset) == ("long", "mnist"):
+    if config.report == "long" and config.as_reported:
       figures.reported(ax, printed["epoch"], printed[column], f"{name}: reported", j)
-  figures.label(ax, "epoch", "training loss, running mean (nats)", TITLES[key], yscale="log")
+  title = config.words("training loss, running mean (nats)")
+  figures.label(ax, "epoch", title, TITLES[key], yscale="log")
   return figures.legend(figure)

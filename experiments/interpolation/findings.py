@@ -57,7 +57,7 @@ def barrier(alphas: np.ndarray, curves: np.ndarray, ends: np.ndarray) -> np.ndar
 
 def summarize(config: Config, result: Result) -> Summary:
   """Returns the solutions' losses, barrier and sharpness, and the claims."""
-  alphas = result.alphas
+  alphas, nats = result.alphas, config.words("nats")
   numbers, findings, captions = [], [], {}
   rows: list[dict[str, Any]] = []
   for i, pair in enumerate(PAIRS):
@@ -68,28 +68,28 @@ def summarize(config: Config, result: Result) -> Summary:
       for kind in ("train", "test"):
         loss, accuracy = ends[f"{kind}_loss"][:, j], 100 * ends[f"{kind}_accuracy"][:, j]
         numbers += [
-          Number(f"{title}, {name}: {kind} loss", tuple(loss), "nats"),
+          Number(f"{title}, {name}: {kind} loss", tuple(loss), nats),
           Number(f"{title}, {name}: {kind} accuracy", tuple(accuracy), "%"),
         ]
     high = {kind: barrier(alphas, curves[f"{kind}_loss"], ends[f"{kind}_loss"])
             for kind in ("train", "test")}  # fmt: skip
     for kind, values in high.items():
-      numbers.append(Number(f"{title}: barrier of the {kind} loss", tuple(values), "nats"))
+      numbers.append(Number(f"{title}: barrier of the {kind} loss", tuple(values), nats))
     difference = result.end_params[pair].astype(float) - result.start_params[pair]
     findings.append(
       f"{title.capitalize()}: the two solutions are {spread(np.linalg.norm(difference, axis=1))} "
-      f"apart (2-norm); between them the test loss rises by {spread(high['test'])} nats above the "
-      f"mix of its ends, the training loss by {spread(high['train'])}."
+      f"apart (2-norm); between them the test loss rises by {spread(high['test'])} {nats} above "
+      f"the mix of its ends, the training loss by {spread(high['train'])}."
     )
     if config.independent_start:
       apart = pair + INDEPENDENT
       rise = barrier(alphas, result.evaluated[f"{apart}/test_loss"],
                      result.ends[f"{apart}/test_loss"])  # fmt: skip
-      numbers.append(Number(f"{title}, own starts: barrier of the test loss", tuple(rise), "nats"))
+      numbers.append(Number(f"{title}, own starts: barrier of the test loss", tuple(rise), nats))
       findings.append(
         f"{title.capitalize()}: the members share their initial weights and shuffles, as the "
         f"author's do; with a second end from a start of its own the barrier of the test loss is "
-        f"{spread(rise)} instead of {spread(high['test'])} nats."
+        f"{spread(rise)} instead of {spread(high['test'])} {nats}."
       )
     numbers += pair_numbers(config, result, i)
     last = [np.array([row[np.isfinite(row)][-1] for row in result.pair_train_loss[pair][:, j]])
@@ -100,7 +100,7 @@ def summarize(config: Config, result: Result) -> Summary:
     )
     captions[pair] = (
       f"Between {names[0]} (α = 0) and {names[1]} (α = 1) the test loss rises by "
-      f"{spread(high['test'])} nats above the mix of its ends"
+      f"{spread(high['test'])} {nats} above the mix of its ends"
     )
     if result.retrained:
       both = (result.evaluated, result.retrained)
@@ -138,7 +138,9 @@ def answer(config: Config, result: Result) -> str:
       if f"{key}/test_loss" in result.ends:
         high = barrier(result.alphas, result.evaluated[f"{key}/test_loss"],
                        result.ends[f"{key}/test_loss"])  # fmt: skip
-        told.append(f"{spread(high)} nats between {' and '.join(describe(config, i))}")
+        told.append(
+          f"{spread(high)} {config.words('nats')} between {' and '.join(describe(config, i))}"
+        )
   more = f" With starts of their own it is {' and '.join(apart)}." if apart else ""
   return f"A barrier of the test loss of {', and of '.join(parts)}.{more}"
 
@@ -150,16 +152,16 @@ def pair_numbers(config: Config, result: Result, pair: int) -> list[Number]:
   loss exact. Its training accuracies, means of running ones over steps, have no partner here.
   """
   key, title = PAIRS[pair], TITLES[PAIRS[pair]]
-  mnist = config.dataset == "mnist"  # no number of another data set beside ours
+  nats = config.words("nats")
   printed = reported.read("interpolation_training").where(pair=key).columns
   numbers = []
   for j, (name, column) in enumerate(zip(describe(config, pair), ("first", "second"))):
     last = config.value("num_epochs", 2 * pair + j)
     theirs = dict(zip(printed["epoch"].tolist(), printed[column].tolist())).get(last)
-    theirs = theirs if mnist else None
+    theirs = theirs if config.as_reported else None
     ours = result.pair_train_loss[key][:, j, last - 1]
     numbers.append(
-      Number(f"{title}, {name}: training loss, running mean of epoch {last}", tuple(ours), "nats",
+      Number(f"{title}, {name}: training loss, running mean of epoch {last}", tuple(ours), nats,
              theirs)
     )  # fmt: skip
   if not result.retrained:
@@ -172,7 +174,9 @@ def pair_numbers(config: Config, result: Result, pair: int) -> list[Number]:
       ours = at(result.alphas, result.retrained[f"{key}/{column}"], alpha)
       if near.any() and result.alphas[0] <= alpha <= result.alphas[-1]:
         name = f"{title}, trained on, alpha {alpha:g}: {column.replace('_', ' ')}"
-        numbers.append(Number(name, tuple(ours), "nats", float(y[near][0]) if mnist else None))
+        numbers.append(
+          Number(name, tuple(ours), nats, float(y[near][0]) if config.as_reported else None)
+        )
   return numbers
 
 

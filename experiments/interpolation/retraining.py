@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hw1_jax import data, models, pytrees, rng, training
+from hw1_jax import data, pytrees, rng, training
 from hw1_jax.loops import Monitor
 
 CURVES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
@@ -39,7 +39,7 @@ def retrain(
 
 
 def make_task(
-  config: Any, model: models.MLP, index: int, prefix: str, num_epochs: int
+  config: Any, model: Any, index: int, prefix: str, num_epochs: int
 ) -> training.ImageTraining:
   """Returns how a model is trained; settings with `prefix`, of the training or pair `index`."""
   rate, decay = (config.value(prefix + name, index) for name in ("learning_rate", "weight_decay"))
@@ -48,6 +48,7 @@ def make_task(
     config.make_optimizer(rate, decay),
     config.value(f"{prefix}batch_size", index),
     num_epochs,
+    config.make_loss(),
     evaluate_train=prefix == "retrain_",
   )
 

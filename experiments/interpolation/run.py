@@ -24,6 +24,7 @@ class Config(shared.ImageSettings):
 
   widths: str = shared.mlps("500")
   activation: str = shared.activation()
+  loss: str = shared.loss("cross_entropy")
   batch_size: tuple[int, ...] = shared.batch_size(
     (64, 1000, 64, 64), "examples a step: of pair A's two trainings, then of pair B's"
   )
@@ -76,7 +77,7 @@ INDEPENDENT = "_independent"  # behind a pair's name: its second training starte
 class Result(NamedTuple):
   """Keys of the dicts: 'PAIR' or 'PAIR/CURVE'; M runs, P parameters, A alphas, E epochs.
 
-  Losses in nats, accuracies in [0, 1], means over the whole set.
+  Losses in nats, or the unit of your own loss; accuracies in [0, 1], means over the whole set.
   """
 
   alphas: np.ndarray  # [A] float64
@@ -104,7 +105,7 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     lambda images, labels, alphas, start, end: measure(images, labels, start, end, alphas),
     num_shared=3,
   )
-  measure = analysis.make_interpolate(model)
+  measure = analysis.make_interpolate(model, loss=config.make_loss())
   # The two models themselves are measured, too: the grid need not hold 0 and 1.
   points = jnp.asarray([*alphas, 0.0, 1.0], jnp.float32)
   ravel = jax.vmap(lambda tree: pytrees.ravel(tree)[0])

@@ -91,7 +91,7 @@ def draw_history(config: Config, result: Result) -> Figure:
   ):
     figures.curves(ax, epochs, train, "training (running mean over the epoch)", 0)
     figures.curves(ax, epochs, test, "test (after the epoch)", 1)
-  if theirs and config.dataset == "mnist":
+  if theirs:
     figures.reported(axes[0], list(theirs), list(theirs.values()),
                      "reported: training, its runs 1 and 8")  # fmt: skip
   figures.label(axes[0], "epoch", config.words("cross-entropy (nats)"), "loss", yscale="log")

@@ -45,7 +45,7 @@ FIELDS = {
 def told(config: Config, field: str, spec: str) -> float | None:
   """Returns what the report prints of the same quantity for a model, on MNIST; None: nothing."""
   if (
-    config.dataset != "mnist"
+    not config.as_reported
     or config.report != "long"
     or config.family != "mlp"
     or field not in PRINTED
@@ -107,7 +107,7 @@ def summarize(config: Config, result: Result) -> Summary:
     "parameters.",
   ]
   printed = [told(config, "test_accuracy", spec) for spec in config.specs]
-  if config.dataset == "mnist" and None not in printed:
+  if config.as_reported and None not in printed:
     off = np.median(tested, axis=1) - np.array(printed, float)
     findings.append(
       f"Our median test accuracy is off the reported one by {off.min():+.2f} to {off.max():+.2f} "

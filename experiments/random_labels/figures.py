@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from hw1_jax import data
+from hw1_jax import data, own
 from hw1_jax.report import figures, reported
 
 from .run import MINIBATCH, Config, Result
@@ -22,12 +22,12 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   figures.curves(ax, epochs, result.train_loss, "training, running mean", 0)
   figures.curves(ax, epochs, result.minibatch_loss, f"training, minibatch {MINIBATCH} or last", 2)
   figures.curves(right, epochs, result.test_loss, "test, true labels", 1)
-  if config.report == "long" and config.dataset == "mnist":
+  if config.report == "long" and config.as_reported:
     printed = reported.read("random_labels").columns
     figures.reported(ax, printed["epoch"], printed["minibatch_501_loss"], "reported")
     figures.reported(right, printed["epoch"], printed["test_loss"], "reported")
   classes = int(result.num_classes)
-  for panel in (ax, right):
+  for panel in () if own.is_own(config.loss) else (ax, right):
     panel.axhline(np.log(classes), color="black", linewidth=0.8, label=f"guessing: ln {classes}")
   figures.label(ax, "epoch", config.words("training loss (nats)"), title, yscale="log")
   figures.label(right, "epoch", config.words("test loss (nats)"))  # linear: its rise is the finding

@@ -31,7 +31,7 @@ PRINTED = {
 
 def told(config: Config, size: int, field: str) -> float | None:
   """Returns what the report prints or draws of the same quantity at a batch size on MNIST."""
-  if config.dataset != "mnist" or config.report != "long" or field not in PRINTED:
+  if not config.as_reported or config.report != "long" or field not in PRINTED:
     return None
   values = reported.read("sensitivity").where(batch_size=size).columns[PRINTED[field][2]]
   return float(values[0]) if len(values) else None

@@ -29,7 +29,7 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
       epochs = np.arange(1, loss.shape[1] + 1)
       figures.curves(ax, epochs, loss, "median, until half have converged; thin: each run", i,
                      log=True, ends_below=True)  # fmt: skip
-      if config.report == "long":
+      if config.report == "long" and config.as_reported:
         own = curve.where(model=i + 1).columns
         figures.reported(ax, own["epoch"], own["loss"], "reported, read from its figure")
       ax.axhline(config.loss_below, color="black", linewidth=0.8, label="stop rule")

@@ -19,6 +19,8 @@ def told(config: Config, target: str, i: int) -> tuple[int | str | None, float |
 
   A text where it gives no number; None where it says nothing.
   """
+  if not config.as_reported:
+    return None, None
   if config.report == "long":
     row = reported.read("simulate_function").where(target=target, model=i + 1).columns
     if not len(row["epoch"]):

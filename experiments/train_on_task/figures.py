@@ -16,7 +16,7 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
   """Returns training loss and accuracy over epochs, and the test accuracies."""
   drawn = {}
   names = names_of(config)
-  told_curves = (config.report, config.dataset) == ("long", "mnist")
+  told_curves = config.report == "long" and config.as_reported
   epochs = np.arange(1, config.num_epochs + 1)
   for figure_name, field, factor, axis in (
     ("training_loss", "train_loss", 1, config.words("training loss, running mean (nats)")),

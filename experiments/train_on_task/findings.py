@@ -39,7 +39,7 @@ def told(config: Config, field: str, i: int) -> float | None:
 
   Its numbers are of MNIST: none stands beside those of another data set but a count of parameters.
   """
-  if config.dataset != "mnist" and field != "num_parameters":
+  if not config.as_reported and field != "num_parameters":
     return None
   if config.report == "short" or field == "num_parameters":
     values = TOPIC.reported[config.report].get(field, ())
@@ -151,7 +151,7 @@ def compare_means(config: Config, result: Result) -> str:
 
 def compare_reported(config: Config, result: Result) -> list[str]:
   """Returns how far our median test accuracies are from the reported ones; [] without these."""
-  if config.dataset != "mnist":
+  if not config.as_reported:
     return []
   medians = np.median(at_end(result, "test_accuracy"), axis=1)
   printed = [told(config, "test_accuracy", i) for i in range(len(medians))]

@@ -34,7 +34,7 @@ def interpolate(
 
 
 def make_interpolate_mlp(
-  model: models.MLP, *, batch_size: int = 500
+  model: models.MLP, *, loss: losses.Loss = losses.cross_entropies, batch_size: int = 500
 ) -> Callable[..., dict[str, jax.Array]]:
   """Returns `(images, labels, start, end, alphas [A]) -> {"loss", "accuracy"}`, each [A].
 
@@ -42,7 +42,8 @@ def make_interpolate_mlp(
   its pre-activation at alpha is (1 - alpha) z_start + alpha z_end. Both are computed once for a
   batch and serve every alpha; only the small layers behind are evaluated A times.
 
-  Images are uint8 [N, H, W, C]; means over all N in nats and in [0, 1].
+  Images are uint8 [N, H, W, C]; means over all N, of the cross-entropy in nats where no `loss` is
+  given and of the accuracy in [0, 1].
 
   >>> model = models.MLP((4, 3))
   >>> start, end = (models.init(model, jax.random.key(seed), (1, 2, 2, 1)) for seed in (0, 1))
@@ -66,7 +67,7 @@ def make_interpolate_mlp(
         mixed = (1 - alpha) * z_start + alpha * z_end
         logits = models.behind_first_layer(model, params, mixed)
         return {
-          "loss": jnp.sum(losses.cross_entropies(logits, targets) * weights),
+          "loss": jnp.sum(loss(logits, targets) * weights),
           "accuracy": jnp.sum(losses.hits(logits, targets) * weights),
         }
 
@@ -77,11 +78,13 @@ def make_interpolate_mlp(
   return measure
 
 
-def make_interpolate(model: Any) -> Callable[..., dict[str, jax.Array]]:
+def make_interpolate(
+  model: Any, *, loss: losses.Loss = losses.cross_entropies
+) -> Callable[..., dict[str, jax.Array]]:
   """Returns what `make_interpolate_mlp` returns, for any model; of an MLP that function itself."""
   if isinstance(model, models.MLP):
-    return make_interpolate_mlp(model)
-  evaluate = evaluation.make_evaluate(model)
+    return make_interpolate_mlp(model, loss=loss)
+  evaluate = evaluation.make_evaluate(model, loss=loss)
 
   def measure(
     images: jax.Array, labels: jax.Array, start: PyTree, end: PyTree, alphas: jax.Array

@@ -10,7 +10,7 @@ import contextlib
 import io
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,12 @@ class RunFolder:
 
   @contextlib.contextmanager
   def hold(
-    self, config: dict[str, Any], *, overwrite: bool, experiment: str = ""
+    self,
+    config: dict[str, Any],
+    *,
+    overwrite: bool,
+    experiment: str = "",
+    later: Mapping[str, Any] = {},
   ) -> Iterator[None]:
     """Creates or reopens the folder, and keeps other processes out while the context lasts.
 
@@ -68,6 +73,7 @@ class RunFolder:
       config: the run's settings.
       overwrite: whether to remove the run that is there.
       experiment: whose run it is.
+      later: what the settings were in folders from before they existed.
 
     Raises:
       UserError: it cannot be written, another process holds it, it holds files that no run wrote,
@@ -86,7 +92,7 @@ class RunFolder:
       self._refuse_other_experiment(experiment)
       config_path = self.path / "config.json"
       if config_path.exists():
-        self._refuse_other_config(read_json(config_path), jsonable(config))
+        self._refuse_other_config(read_json(config_path), jsonable(config), jsonable(later))
       else:
         write_json(config_path, config)
       self._sweep()
@@ -133,9 +139,10 @@ class RunFolder:
       with contextlib.suppress(OSError):
         path.unlink()
 
-  def _refuse_other_config(self, old: Any, new: dict[str, Any]) -> None:
+  def _refuse_other_config(self, old: Any, new: dict[str, Any], later: dict[str, Any]) -> None:
     if not isinstance(old, dict):
       raise damaged(self.path / "config.json", "not an object of settings")
+    old = later | old
     names = [name for name in {**old, **new} if old.get(name, NONE) != new.get(name, NONE)]
     if names:
       there, now = (

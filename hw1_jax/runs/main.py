@@ -26,6 +26,7 @@ from hw1_jax.runs.monitor import Interrupted, RunMonitor
 from hw1_jax.runs.options import Options
 from hw1_jax.runs.processes import from_writer, is_writer, noticing_losses, on_all, require_equal
 from hw1_jax.runs.provenance import Record, environment
+from hw1_jax.runs.settings import later_defaults
 from hw1_jax.runs.terminal import announce, secure_streams, shows_bars
 
 # What computing or drawing raises for arrays of other shapes and types than a run's.
@@ -94,14 +95,21 @@ def hold(
   with contextlib.ExitStack() as held:
 
     def take() -> bytes:
-      settings, name = dataclasses.asdict(config), experiment.name
-      held.enter_context(folder.hold(settings, overwrite=options.overwrite, experiment=name))
+      held.enter_context(enter(folder, experiment, config, overwrite=options.overwrite))
       if not folder.finished():
         return b""
       discard_checkpoints(folder)  # a kill may have come before the run's own discarding
       return b"finished"
 
     yield from_writer(take) == b"finished"
+
+
+def enter(
+  folder: RunFolder, experiment: Experiment, config: Any, *, overwrite: bool
+) -> contextlib.AbstractContextManager[None]:
+  """Returns the folder's `hold` for a run of these settings."""
+  settings, later = dataclasses.asdict(config), later_defaults(type(config))
+  return folder.hold(settings, overwrite=overwrite, experiment=experiment.name, later=later)
 
 
 def compute(
@@ -239,7 +247,7 @@ def redraw(experiment: Experiment, options: Options, argv: Sequence[str]) -> Non
     announce(f"{experiment.name}: the figures show the run as it is; without effect: {text}")
   folder.verify(("config.json", "result.npz"))
   path = folder.path / "result.npz"
-  with folder.hold(dataclasses.asdict(config), overwrite=False, experiment=experiment.name):
+  with enter(folder, experiment, config, overwrite=False):
     record = Record(folder, folder.provenance())
     result = files.read_result(path, experiment.result)
     try:
@@ -268,12 +276,13 @@ def saved_config(experiment: Experiment, folder: RunFolder) -> Any:
   path = folder.path / "config.json"
   saved = files.read_json(path)
   known = {field.name for field in dataclasses.fields(experiment.config)}
-  if not isinstance(saved, dict) or set(saved) != known:
+  later = later_defaults(experiment.config)
+  if not isinstance(saved, dict) or not known - set(later) <= set(saved) <= known:
     raise UserError(
       f"{path} does not hold the settings of {experiment.name}",
       remedy="check workdir=FOLDER, or rerun the experiment by overwrite=true",
     )
   try:
-    return experiment.config(**saved)
+    return experiment.config(**later | saved)
   except UserError as error:
     raise files.damaged(path, error) from None

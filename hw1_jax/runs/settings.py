@@ -32,12 +32,14 @@ def setting(
   pattern: tuple[str, str] | None = None,
   nonempty: bool = True,
   unique: bool = False,
+  later: bool = False,
 ) -> Any:
   """Returns a dataclass field. Bounds hold for the value, or for each entry of a tuple.
 
   `minimum` and `maximum` are inclusive, `above` and `below` exclusive. `pattern` is a regular
   expression for the whole text, and what it means in words; beside `choices`, what else is right.
-  `nonempty` and `unique` concern tuples.
+  `nonempty` and `unique` concern tuples. `later`: run folders from before the setting existed are
+  opened as if it had its default, which is then what was computed.
   """
   return dataclasses.field(
     default=default,
@@ -51,6 +53,7 @@ def setting(
       "pattern": pattern,
       "nonempty": nonempty,
       "unique": unique,
+      "later": later,
     },
   )
 
@@ -98,6 +101,11 @@ class ImageSettings(Settings):
 
 def _wrong(name: str, value: Any, expected: str) -> UserError:
   return UserError(name, show(value), expected)
+
+
+def later_defaults(cls: type) -> dict[str, Any]:
+  """Returns {setting: default} of those that older run folders lack: see `setting`."""
+  return {f.name: f.default for f in dataclasses.fields(cls) if f.metadata.get("later")}
 
 
 def field_types(cls: type) -> dict[str, Any]:

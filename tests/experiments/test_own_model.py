@@ -1,5 +1,6 @@
 """Networks, optimizers and targets of one's own, as users run them: outside the repository."""
 
+import json
 import pathlib
 import re
 import shlex
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from tiny import NAMES, experiment, tiny_flags
 
+from experiments.minimal_ratio import points
 from hw1_jax import data, models, training
 from hw1_jax.errors import UserError
 from hw1_jax.runs import circumstances
@@ -312,6 +314,63 @@ def test_surfaces_and_spectra_are_of_any_network(name, kind, my_module, tmp_path
   assert all(np.isfinite(each).all() for each in found.values())
 
 
+def tanh_of(source):
+  """Returns the source of a network without dropout, and with one input and output."""
+  return re.sub(r".*Dropout.*\n", "", source).replace("self.dropout(", "(").replace(", key=key", "")
+
+
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+  "kind", ["linen", pytest.param("nnx", marks=SLOW), pytest.param("equinox", marks=SLOW)]
+)
+def test_the_hessian_at_an_own_networks_zero_gradient_is_jax_hessian(kind, my_module):
+  if kind == "equinox":
+    pytest.importorskip(kind)
+  name = f"{my_module(tanh_of(KINDS[kind]))}:make"
+  with jax.enable_x64(True):
+    config = experiment("minimal_ratio").config(widths=name, target="x**2", num_points=30)
+    problem = points.make_problem(config, name)
+    start, loss = points.make_training(config, name, 2)
+    theta = start[0].astype(jnp.float64)
+    assert start.shape == (2, points.num_parameters(name)) == (2, 13)  # 1-4-1
+    x, y = (np.asarray(a, np.float32) for a in (problem.inputs, problem.targets))
+    assert float(loss(start[0], x, y)) == pytest.approx(float(problem.loss(theta)), rel=1e-5)
+    found = jax.jit(points.make_search(config, problem))(theta, jnp.asarray(1e-6))
+    looked = points.make_look(problem)((found["params"], found["held"]))
+    exact = jax.hessian(lambda t: jnp.mean(problem.residuals(t) ** 2))(found["params"])
+    values = np.linalg.eigvalsh(exact)
+  assert found["held"].tolist() == [-1]
+  assert looked["certificate"] == pytest.approx(float(found["stationarity"]), rel=1e-6)
+  assert looked["certificate"] <= 1e-6
+  assert found["loss"] < found["loss_before"]
+  np.testing.assert_allclose(looked["eigenvalues"], values, rtol=0, atol=1e-10 * values.max())
+  assert (looked["scalings"], looked["dead_units"]) == (0, 0)
+
+
+def test_a_network_that_computes_in_float32_is_not_searched(my_module):
+  single = my_module(tanh_of(LINEN).replace("(self.outputs)", "(self.outputs, dtype='float32')"))
+  with jax.enable_x64(True), pytest.raises(UserError, match="outputs in float32 for weights and"):
+    points.make_problem(experiment("minimal_ratio").config(num_points=12), f"{single}:make")
+
+
+@pytest.mark.slow
+def test_minimal_ratio_takes_a_network(tmp_path):
+  shutil.copy(EXAMPLE / "my_module.py", tmp_path)
+  flags = [flag for flag in tiny_flags("minimal_ratio") if not flag.startswith("--widths")]
+  done = command(tmp_path, "-m", "experiments.minimal_ratio", "--model=my_module:make_pair", *flags,
+                 "--num_points=40", "--workdir=run")  # fmt: skip
+  assert done.returncode == 0, done.stderr
+  with np.load(tmp_path / "run" / "result.npz") as result:
+    assert result["held"].shape == (3, 1)
+    assert result["eigenvalues"].shape == (3, 16)  # 8 weights in, 8 out
+  summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+  assert "symmetries and dead units of a network of your own are not counted" in str(summary)
+  again = command(tmp_path, "-m", "experiments.minimal_ratio", "--figures_only", "--workdir=run")
+  assert again.returncode == 0, again.stderr
+
+
 def test_a_wrong_name_is_one_line(tmp_path):
   shutil.copy(EXAMPLE / "my_module.py", tmp_path)
   done = command(tmp_path, "-m", "experiments.gradient_norm", "--model=my_module:maek")
@@ -382,6 +441,7 @@ LOSS_FLAGS = {
   "random_labels": ["--num_epochs=1", "--widths=4"],
   "optimization_path": ["--num_epochs=2", "--snapshot_epochs=1", "--widths=4"],
   "sensitivity": ["--num_epochs=1", "--batch_sizes=30,45", "--widths=4"],
+  "interpolation": ["--num_epochs=1", "--num_alphas=5", "--widths=4", "--retrain_epochs=1"],
 }
 
 
@@ -389,6 +449,15 @@ def words_of(folder):
   """Returns the text of a run's figures and of its summary."""
   drawn = "".join(path.read_text() for path in (folder / "figures").glob("*.svg"))
   return " ".join(re.findall(r">([^<]+)<", drawn)) + (folder / "summary.json").read_text()
+
+
+def numbers_of_reports(folder):
+  """Returns the numbers of a run that a report's stands beside, but for counts of parameters."""
+  numbers = json.loads((folder / "summary.json").read_text())["numbers"]
+  told = [n["name"] for n in numbers if n["reported"] is not None and "parameters" not in n["name"]]
+  drawn = [path.name for path in (folder / "figures").glob("*.svg")
+           if "reported" in path.read_text()]  # fmt: skip
+  return told + drawn
 
 
 @pytest.mark.parametrize(
@@ -406,6 +475,7 @@ def test_an_experiment_on_images_takes_a_loss_and_says_whose_it_is(name, my_modu
   words = words_of(tmp_path / "run")
   assert brier in words
   assert not re.search(r"\bnats\b", words)
+  assert not numbers_of_reports(tmp_path / "run")
 
 
 @pytest.mark.parametrize(
@@ -417,6 +487,7 @@ def test_a_function_is_fitted_by_an_own_loss(name, my_module, tmp_path):
   words = words_of(tmp_path)
   assert absolute in words
   assert "MSE" not in words
+  assert not numbers_of_reports(tmp_path)
 
 
 def test_the_experiments_that_take_a_loss_are_all_tested():

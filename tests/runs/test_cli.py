@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from hw1_jax.errors import UserError
 from hw1_jax.loops import Chunk
 from hw1_jax.runs.checkpoint import pack_checkpoint, unpack_checkpoint
 from hw1_jax.runs.experiment import Experiment
 from hw1_jax.runs.files import read_result
 from hw1_jax.runs.folder import RunFolder
-from hw1_jax.runs.main import main
+from hw1_jax.runs.main import main, saved_config
 from hw1_jax.runs.monitor import RunMonitor
 from hw1_jax.runs.settings import Settings, setting
 from hw1_jax.summary import Number, Summary
@@ -277,6 +278,33 @@ def test_figures_only_names_the_settings_that_it_does_not_use(tmp_path, capsys):
   assert line == (
     "toy: --overwrite: got True, expected false beside --figures_only, which computes nothing"
   )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LaterConfig(Config):
+  pace: str = setting(
+    "walk", "came after the toy's first runs", choices=("walk", "run"), later=True
+  )
+
+
+def test_a_folder_from_before_a_setting_opens_with_its_default(tmp_path, capsys):
+  folder = command(tmp_path)
+  kept, words = (folder / "config.json").read_bytes(), ["toy", f"--workdir={folder}"]
+  later = dataclasses.replace(TOY, config=LaterConfig)
+  main(later, words)
+  assert "finished before" in capsys.readouterr().out
+  (folder / "figures/f.svg").unlink()
+  main(later, [*words, "--figures_only"])
+  assert (folder / "figures/f.svg").exists()
+  assert (folder / "config.json").read_bytes() == kept
+  assert saved_config(later, RunFolder(folder)).pace == "walk"
+  with pytest.raises(SystemExit) as stop:
+    main(later, [*words, "--pace=run"])
+  assert stop.value.code == 2
+  assert "got --pace=run, expected --pace=walk;" in capsys.readouterr().err
+  main(later, [*words, "--pace=run", "--overwrite"])
+  with pytest.raises(UserError, match="does not hold the settings of toy"):
+    saved_config(TOY, RunFolder(folder))  # a setting that it does not know
 
 
 def test_nothing_is_ever_unpickled(tmp_path, capsys):
