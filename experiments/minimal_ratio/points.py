@@ -28,7 +28,7 @@ ROUND = 10  # runs a device works through between two looks at the clock; their 
 class Problem(NamedTuple):
   """A network, its data in float64, and functions of the ravelled parameters."""
 
-  model: models.MLP | models.OwnModel
+  model: Any  # models.MLP, or models.OwnModel
   activation: str  # between an MLP's layers; "" of your own network
   inputs: jax.Array  # [N, 1]
   targets: jax.Array  # [N, 1]
@@ -81,7 +81,7 @@ def make_problem(config: Any, widths: str) -> Problem:
   return Problem(model, activation, x, y, pytrees.ravel(example)[1], SLOPES.get(activation))
 
 
-def make_model(config: Any, widths: str) -> models.MLP | models.OwnModel:
+def make_model(config: Any, widths: str) -> Any:
   """Returns the network of `widths`, or your own: one input, one output."""
   return models.make_mlp(widths, 1, (1,), activation=config.activation, batch_last=True)
 

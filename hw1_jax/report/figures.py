@@ -212,7 +212,8 @@ def write_decades(axis: Axis) -> None:
   For axes that have their scale.
   """
   axis.set_major_locator(DecadesApart())
-  axis.axes.autoscale_view(scalex=axis.axis_name == "x", scaley=axis.axis_name == "y")
+  axes: Any = axis.axes
+  axes.autoscale_view(scalex=axis is axes.xaxis, scaley=axis is axes.yaxis)
   axis.set_major_formatter(Decades())
   axis.set_minor_formatter(Decades(minor_thresholds=(1, 0.5)))
 
