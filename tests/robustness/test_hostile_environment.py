@@ -12,7 +12,7 @@ import pytest
 from tiny import experiment, tiny_flags
 from toy import command, make_experiment
 
-from hw1_jax.runs import circumstances, memory
+from hw1_jax.runs import circumstances, memory, surroundings
 from hw1_jax.runs.folder import default_style
 
 ROOT = circumstances.Path(__file__).resolve().parents[2]
@@ -117,6 +117,36 @@ def test_a_value_that_jax_rejects_is_one_line(command, name, value):
   line = f"the environment variable {name}: got {value}, expected a value that JAX knows; unset"
   assert line in done.stderr
   assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+  ("command", "flags"),
+  [
+    ("python -m", "--xla_nonsense=1"),
+    ("hw1", "--xla_cpu_enable_fast_math=maybe"),
+    ("hw1", "no_such_file"),
+  ],
+)
+def test_flags_that_xla_cannot_read_are_one_line(command, flags):
+  """XLA itself prints up to 94 lines of C++ and leaves with code 1."""
+  done = subprocess.run([sys.executable, *COMMANDS[command]], cwd=ROOT, capture_output=True,
+                        text=True, env={**os.environ, "XLA_FLAGS": flags})  # fmt: skip
+  assert done.returncode == 2
+  (line,) = done.stderr.splitlines()
+  assert f"the environment variable XLA_FLAGS: got '{flags}' (" in line
+  assert line.endswith("expected flags that this version of XLA knows; correct or unset XLA_FLAGS")
+  assert flags.partition("=")[0].lstrip("-") in line.partition(" (")[2]
+
+
+def test_flags_that_xla_knows_are_tried_once_and_none_never(monkeypatch):
+  tried = []
+  real = subprocess.run
+  monkeypatch.setattr(subprocess, "run", lambda *a, **k: tried.append(a) or real(*a, **k))
+  surroundings.require_xla_flags.cache_clear()
+  for text in ("", "--xla_cpu_enable_fast_math=false", "--xla_cpu_enable_fast_math=false"):
+    monkeypatch.setenv("XLA_FLAGS", text)
+    surroundings.require_jax()
+  assert len(tried) == 1
 
 
 @pytest.mark.slow
