@@ -14,6 +14,10 @@ from .points import SLOPES
 from .run import Config, Result
 
 TOPIC = topic_of("minimal_ratio")
+# What a search ended with, of `Result`, one row a run.
+OF_SEARCH = ("held", "loss", "gradient_norm", "certificate", "eigenvalues", "counts", "rank",
+             "residual", "unexplained", "no_effect", "scalings", "dead_units",
+             "output_range")  # fmt: skip
 CONSTANT = 1e-6  # outputs that span less are constant: dead networks; our choice
 
 
@@ -44,6 +48,16 @@ def reached(config: Config, result: Result) -> np.ndarray:
   return (result.certificate <= config.grad_tolerance * 1.01) | (result.end == lm.LOW_LOSS)
 
 
+def there(config: Config, result: Result) -> Result:
+  """Returns what was found where runs reached a zero gradient; of all runs where none did.
+
+  A spectrum elsewhere is not what the section asks for.
+  """
+  ended = reached(config, result)
+  rows = ended if ended.any() else np.ones_like(ended)
+  return result._replace(**{name: getattr(result, name)[rows] for name in OF_SEARCH})
+
+
 def most_negative(result: Result) -> np.ndarray:
   """Returns the most negative eigenvalue as a fraction of the largest, [M], 0 if there is none."""
   values = result.eigenvalues
@@ -52,30 +66,32 @@ def most_negative(result: Result) -> np.ndarray:
 
 def summarize(config: Config, result: Result) -> Summary:
   """Returns ratios, counts and gradient norms over the runs, and the claim."""
-  counts, ended = count(result.eigenvalues, config.rtol), reached(config, result)
+  ended, zeroed = reached(config, result), there(config, result)
+  counts = count(zeroed.eigenvalues, config.rtol)
   told = TOPIC.reported.get(config.report, {}).get("minimal_ratio")
   zero = f"|lambda| <= {config.rtol:g} max|lambda|"
-  held = (result.held >= 0).sum(1)
+  held = (zeroed.held >= 0).sum(1)
   note = f"{int(ended.sum())} of {len(ended)} runs got there"
+  where = f"of the {len(held)} runs whose gradient is zero" if ended.any() else note
   numbers = (
-    Number("minimal ratio, plain lambda > 0", tuple(counts.plain), "", told),
-    Number(f"minimal ratio, zero being {zero}", tuple(counts.positive), ""),
+    Number("minimal ratio, plain lambda > 0", tuple(counts.plain), "", told, where),
+    Number(f"minimal ratio, zero being {zero}", tuple(counts.positive), "", None, where),
     Number("fraction of zero eigenvalues", tuple(counts.zero), "", None, zero),
     Number("fraction of negative eigenvalues", tuple(counts.negative), "", None, zero),
-    Number("most negative eigenvalue, of the largest", tuple(most_negative(result))),
+    Number("most negative eigenvalue, of the largest", tuple(most_negative(zeroed))),
     Number("gradient norm after training", tuple(result.gradient_norm_before)),
     Number("smallest gradient after the search", tuple(result.certificate), "", None, note),
     *([] if own.is_own(config.widths) else [Number("kinks held", tuple(held))]),
     Number("loss after training", tuple(result.loss_before), "MSE"),
     Number("loss after the search", tuple(result.loss), "MSE"),
   )
-  sentences = describe(config, result, counts)
+  sentences = describe(config, result, zeroed, counts)
   zeros = f"{spread(counts.zero)} of the eigenvalues are zero to a tolerance of {config.rtol:g}"
   captions = {
     "minimal_ratio": sentences["path"],
     "spectra": sentences["negative"],
     "counts": f"How many eigenvalues are zero depends on the tolerance: {zeros}.",
-    "ratio_and_loss": f"At points of zero gradient, with losses of {spread(result.loss)}, the "
+    "ratio_and_loss": f"At points of zero gradient, with losses of {spread(zeroed.loss)}, the "
     f"minimal ratio is {spread(counts.plain)} by the plain count and {spread(counts.positive)} "
     "with zeros told apart.",
     "gradient_norms": f"The search takes the gradient norm from "
@@ -92,19 +108,21 @@ def summarize(config: Config, result: Result) -> Summary:
   findings = tuple(sentences.values())
   return Summary(
     numbers, tuple(judge_claims(config, result)), findings, captions,
-    {"minimal_ratio": table(config, result, counts)}, answer,
+    {"minimal_ratio": table(config, result, count(result.eigenvalues, config.rtol))}, answer,
   )  # fmt: skip
 
 
-def describe(config: Config, result: Result, counts: Counts) -> dict[str, str]:
-  """Returns the sentences, by what they speak of."""
+def describe(config: Config, result: Result, zeroed: Result, counts: Counts) -> dict[str, str]:
+  """Returns the sentences, by what they speak of; of spectra, those of `there`."""
   ended = reached(config, result)
   runs, size = result.eigenvalues.shape
-  held = (result.held >= 0).sum(1)
+  held = (zeroed.held >= 0).sum(1)
   ends = [f"{n} by {lm.ENDS[i]}" for i, n in enumerate(np.bincount(result.end, minlength=4)) if n]
   at = int(np.argmin(np.abs(np.log(result.rtols / config.rtol)))) if config.rtol > 0 else 0
-  constant = result.output_range <= CONSTANT
-  nullity = result.counts[:, at].sum(-1) - result.rank[:, at]
+  constant = zeroed.output_range <= CONSTANT
+  nullity = zeroed.counts[:, at].sum(-1) - zeroed.rank[:, at]
+  at_zero = np.all(result.path_gradient_norm[:, -1] <= config.grad_tolerance * 1.01)
+  goal = "the point of zero gradient" if at_zero else "where the search ends"
   norms, path = result.path_gradient_norm, count(result.path_eigenvalues, config.rtol)
   kinks = (
     f" {int((held > 0).sum())} end on kinks, {spread(held)} of them a run; the norm is "
@@ -114,14 +132,14 @@ def describe(config: Config, result: Result, counts: Counts) -> dict[str, str]:
     else ""
   )
   scalings, dead = (
-    f"{spread(result.scalings)} scaling symmetries, ",
-    f"; {spread(result.dead_units)} units a run are dead",
+    f"{spread(zeroed.scalings)} scaling symmetries, ",
+    f"; {spread(zeroed.dead_units)} units a run are dead",
   )
   if own.is_own(config.widths):
     kinks = " Where a network of your own has kinks is not known: the norm is the gradient's alone."
     scalings, dead = "", "; symmetries and dead units of a network of your own are not counted"
   return {
-    "path": f"From initialization to the point of zero gradient, ||grad|| falls from "
+    "path": f"From initialization to {goal}, ||grad|| falls from "
     f"{spread(norms[:, 0])} to {spread(norms[:, -1])}; the fraction of negative eigenvalues goes "
     f"from {spread(path.negative[:, 0])} to {spread(path.negative[:, -1])} and the plain ratio "
     f"from {spread(path.plain[:, 0])} to {spread(path.plain[:, -1])}.",
@@ -129,18 +147,18 @@ def describe(config: Config, result: Result, counts: Counts) -> dict[str, str]:
     f"{config.grad_tolerance:g}) after {spread(result.iterations)} steps: {', '.join(ends)}. The "
     f"norm goes from {spread(result.gradient_norm_before)} to {spread(result.certificate)}, the "
     f"loss from {spread(result.loss_before)} to {spread(result.loss)}.{kinks}",
-    "negative": f"The most negative eigenvalue is {spread(most_negative(result))} of the largest: "
-    "what is left of negative curvature is left of the gradient.",
+    "negative": f"The most negative eigenvalue is {spread(most_negative(zeroed))} of the largest"
+    f"{without_negative(zeroed)}.",
     "ratio": f"The plain count says that {spread(counts.plain)} of the {size} eigenvalues are "
     f"positive; with zeros told apart (rtol {config.rtol:g}) {spread(counts.positive)} are, "
     f"{spread(counts.zero)} are zero and {spread(counts.negative)} negative. rank(J)/P is "
-    f"{spread(result.rank[:, at] / size)}.",
+    f"{spread(zeroed.rank[:, at] / size)}.",
     "zeros": f"At rtol {result.rtols[at]:.1e}, {spread(nullity)} directions a run change no output "
-    f"to first order (P - rank(J)): {spread(result.no_effect)} are parameters without effect, "
+    f"to first order (P - rank(J)): {spread(zeroed.no_effect)} are parameters without effect, "
     f"{scalings}the others what rank J lacks for few examples "
-    f"and shared pieces. {spread(result.counts[:, at, 1])} eigenvalues are zero; "
-    f"{spread(result.unexplained[:, at])} of them are not among these directions. "
-    f"{int(constant.sum())} of {runs} "
+    f"and shared pieces. {spread(zeroed.counts[:, at, 1])} eigenvalues are zero; "
+    f"{spread(zeroed.unexplained[:, at])} of them are not among these directions. "
+    f"{int(constant.sum())} of {len(constant)} "
     f"networks are constant{dead}.",
     "saddles": describe_saddles(config, result),
   }
@@ -176,6 +194,15 @@ def describe_saddles(config: Config, result: Result) -> str:
       f"and ratio {correlation:.2f}."
     )
   return told
+
+
+def without_negative(result: Result) -> str:
+  """Returns from which tolerance on no run has a negative eigenvalue, or how many still do."""
+  some = (result.counts[..., 2] > 0).sum(0)
+  for tolerance, left in zip(result.rtols, some):
+    if left == 0:
+      return f"; from a tolerance of {tolerance:.1e} of that on, no run has a negative one"
+  return f"; at a tolerance of {result.rtols[-1]:.1e} of that, {some[-1]} runs have a negative one"
 
 
 def table(config: Config, result: Result, counts: Counts) -> list[dict[str, object]]:

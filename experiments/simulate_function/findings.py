@@ -67,8 +67,8 @@ def summarize(config: Config, result: Result) -> Summary:
           for m in range(len(done))
       ]  # fmt: skip
       said.append(
-        f"{name}: {int(done.sum())} of {len(done)} runs converged, half of all by epoch "
-        f"{in_words(median_epoch(result, key))}"
+        f"{name}: {int(done.sum())} of {len(done)} runs converged, half of all "
+        f"{by_epoch(median_epoch(result, key))}"
       )
     findings.append(f"On {target}, " + "; ".join(said) + ".")
     file = data.target_file(target)
@@ -152,6 +152,11 @@ def compare_seeds(config: Config, result: Result) -> str:
 def median_epoch(result: Result, key: str) -> float:
   """Returns the epoch by which half of all runs have converged; inf if they never do."""
   return survival.median_time(survival.kaplan_meier(result.stop_epoch[key], result.converged[key]))
+
+
+def by_epoch(epoch: float) -> str:
+  """Returns when half of all have converged, or that they have not."""
+  return f"by epoch {show(epoch)}" if np.isfinite(epoch) else "not within the limit"
 
 
 def in_words(epoch: float) -> str:

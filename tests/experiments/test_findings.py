@@ -166,3 +166,24 @@ def test_every_claim_that_is_judged_has_its_text_in_the_registry_and_the_other_w
   ids = set(by_id(function_findings.judge_claims(CONFIG, function_result([[10] * 3] * 3))))
   listed = {id for id in function_findings.TOPIC.claims if id.startswith("L-")}
   assert ids == listed
+
+
+def test_spectra_are_told_of_the_runs_whose_gradient_is_zero():
+  """Three of four searches got there; the fourth, with other eigenvalues, must not count."""
+  from experiments.minimal_ratio import findings
+  from experiments.minimal_ratio.run import Config, Result
+
+  fields = dict.fromkeys(Result._fields, np.zeros(4))
+  eigenvalues = np.array([[-1e-13, 0.0, 1.0, 2.0]] * 3 + [[-3.0, -2.0, -1.0, 4.0]])
+  counts = np.array([[[2, 2, 0]]] * 3 + [[[1, 0, 3]]])
+  result = Result(**fields)._replace(
+    certificate=np.array([1e-7, 2e-7, 1e-6, 1e-2]), end=np.array([0, 0, 0, 3]),
+    eigenvalues=eigenvalues, counts=counts, rtols=np.array([1e-10]),
+  )  # fmt: skip
+  there = findings.there(Config(), result)
+  np.testing.assert_array_equal(there.eigenvalues, eigenvalues[:3])
+  assert findings.most_negative(there).max() < 1e-12
+  assert findings.without_negative(there).startswith("; from a tolerance of 1.0e-10")
+  assert "1 runs have a negative one" in findings.without_negative(result)
+  nowhere = findings.there(Config(), result._replace(certificate=np.ones(4)))
+  np.testing.assert_array_equal(nowhere.eigenvalues, eigenvalues)
