@@ -25,7 +25,7 @@ class Topic(NamedTuple):
 
   number: str
   title: str
-  short: str  # title for tables
+  short: str  # its name within a sentence
   experiment: str
   asks: str  # the question in one line
   figure: str  # the one that answers it

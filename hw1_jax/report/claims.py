@@ -91,7 +91,7 @@ def lede(sections: Sequence[Section]) -> list[str]:
     by_section.setdefault(topic.short, set()).add(claim.verdict)
   groups: dict[str, list[str]] = {}
   for name, verdicts in by_section.items():
-    groups.setdefault(_outcome(verdicts), []).append(name[:1].lower() + name[1:])
+    groups.setdefault(_outcome(verdicts), []).append(name)
   told += [f"{said} {_listed(groups[said])}." for said in OUTCOMES if said in groups]
   return told
 

@@ -3,6 +3,7 @@
 python -m hw1_jax.report results/quick --format=markdown
 """
 
+import collections
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from hw1_jax.report.judged import first_sentence
 from hw1_jax.report.numbers import number_rows
 from hw1_jax.report.page import collect_counterpart, context, shown, write_whole
 from hw1_jax.report.reading import Run, Section, collect
+from hw1_jax.summary import VERDICTS
 
 SMALL = (  # says so of the profile that runs in minutes
   "The quick profile takes the long report's settings with every size shrunk, on a small embedded"
@@ -77,6 +79,18 @@ def numbers(run: Run) -> list[str]:
   return table(heads, rows) if rows else []
 
 
+def judged(run: Run) -> tuple[str, list[str]]:
+  """Returns how many of a run's claims came out how, and the table that says why."""
+  counts = collections.Counter(claim.verdict for claim in run.claims)
+  told = ", ".join(f"{verdict} {counts[verdict]}" for verdict in VERDICTS if counts[verdict])
+  rows = [
+    [cell(text) for text in (f"{c.id} {c.claimed}", c.reading, c.verdict, c.evidence)]
+    for c in run.claims
+  ]
+  heads = ["claim", "our reading", "verdict", "evidence"]
+  return f"How the claims were judged ({told})", table(heads, rows) if rows else []
+
+
 def figure_lines(figures: Sequence[Figure], numbered: dict[str, int]) -> list[str]:
   """Returns figures with their numbers, captions and a link to the PDF where there is one."""
   lines = []
@@ -119,15 +133,10 @@ def section_lines(section: Section, told: dict[str, Any]) -> list[str]:
       lines += [f"### Variant: {cell(run.folder)}", ""]
     lines += [f"*{cell(said)}*\n" for said in [notice(run), *run.problems] if said]
     lines += [f"**{cell(parts.answer)}**", ""] if parts.answer else []
-    lines += [f"- **{claim.verdict}**: {cell(claim.claimed)} ({claim.id})" for claim in run.claims]
-    lines += [""] if run.claims else []
     lines += figure_lines(parts.figures, numbered)
     for finding in parts.findings:
       lines += [cell(finding), ""]
-    judged = [[c.id, c.reading or c.claimed, c.verdict, c.evidence] for c in run.claims]
-    heads = ["claim", "our reading", "verdict", "evidence"]
-    judged_table = table(heads, [[cell(text) for text in row] for row in judged]) if judged else []
-    lines += folded("How the claims were judged", judged_table)
+    lines += folded(*judged(run))
     lines += folded("Our numbers beside the reported ones", numbers(run))
     lines += folded("More figures", figure_lines(parts.more_figures, numbered))
     lines += folded("More of what the data say", [f"- {cell(f)}" for f in parts.more_findings])
