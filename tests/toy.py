@@ -44,6 +44,9 @@ class Picture:
     png = b"\x89PNG\r\n\x1a\n" + bytes(20) + b"IEND"
     file.write({"svg": b"<svg></svg>", "png": png, "pdf": b"%PDF-1.4\n%%EOF\n"}[format])
 
+  def set_layout_engine(self, layout):
+    pass
+
 
 def make_experiment(
   *,

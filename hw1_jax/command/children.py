@@ -1,6 +1,7 @@
 """Processes that stop when we are told to stop, and when we are killed; several at a time."""
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -55,12 +56,14 @@ class Children:
     """Hands signals on as long as it lasts; those that were ignored (nohup) stay ignored."""
     self._reading, self._writing = os.pipe()
     self._former = {signum: signal.getsignal(signum) for signum in HANDLED}
+    gc.freeze()  # what is imported: no child's garbage collector need look at it
     for signum, handler in self._former.items():
       if handler != signal.SIG_IGN:
         signal.signal(signum, self._hand_on if signum in STOPPING else self._pause)
     try:
       yield
     finally:
+      gc.unfreeze()
       for signum, handler in self._former.items():
         signal.signal(signum, handler)
       os.close(self._reading)

@@ -230,7 +230,7 @@ class RunFolder:
   def write_figures(self, figures: dict[str, Any]) -> None:
     """Saves matplotlib figures as figures/NAME.svg, .png and .pdf; the same figure, the same bytes.
 
-    Text stays text in the SVG; the PDF holds its fonts.
+    Text stays text in the SVG; the PDF holds its fonts. The figures' layout is fixed from then on.
     """
     import matplotlib
 
@@ -241,6 +241,7 @@ class RunFolder:
         for kind, options in FIGURES.items():
           buffer = io.BytesIO()
           figure.savefig(buffer, format=kind, **options)
+          figure.set_layout_engine("none")  # the first kind's layout is all kinds'
           write_bytes(folder / f"{name}.{kind}", buffer.getvalue())
 
   def write_tables(self, tables: dict[str, list[dict[str, Any]]]) -> None:

@@ -26,10 +26,11 @@ def say(*words):
   print(" ".join(map(str, words)) + "\\n", end="", flush=True)  # as one write
 
 def told(signum, frame):
-  say(os.getpid(), signal.Signals(signum).name)
-  if "patient" in sys.argv:  # as a run that saves its state first
+  patient = "patient" in sys.argv  # as a run that saves its state first
+  if patient:
     signal.signal(signum, signal.SIG_DFL)
-  else:
+  say(os.getpid(), signal.Signals(signum).name)
+  if not patient:
     raise SystemExit(128 + signum)
 
 def main(arguments):
@@ -70,16 +71,15 @@ def begin(tmp_path):
   (tmp_path / "program.py").write_text(PROGRAM)
   begun = []
 
-  def begin(*arguments, **options):
+  def begin(*arguments, before=()):
     process = subprocess.Popen(
-      [sys.executable, "-m", "program", *arguments],
+      [*before, sys.executable, "-m", "program", *arguments],
       cwd=tmp_path,
       env={**os.environ, "PYTHONPATH": str(ROOT)},
       stdout=subprocess.PIPE,
       stderr=subprocess.PIPE,
       text=True,
       start_new_session=True,
-      **options,
     )
     begun.append(process)
     return process
@@ -168,9 +168,8 @@ def test_ctrl_z_pauses_every_child_and_fg_lets_all_go_on(begin):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_what_is_ignored_stays_ignored_in_every_child(begin):
-  process = begin(
-    "forked", "sleep", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
-  )
+  nohup = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"]
+  process = begin("forked", "sleep", before=nohup)
   (child,) = begun_children(process, 1)
   for pid in (process.pid, child):
     os.kill(pid, signal.SIGHUP)
