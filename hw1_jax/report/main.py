@@ -1,6 +1,7 @@
-"""The command line: a folder of runs -> its page; two folders -> what differs.
+"""The command line: a folder of runs, or a run's own, -> its page; two folders -> what differs.
 
 python -m hw1_jax.report results/quick [--format=html|markdown|pdf]
+python -m hw1_jax.report results/quick/gradient_norm
 python -m hw1_jax.report results/quick --verify
 python -m hw1_jax.report results/one results/other
 """
@@ -14,9 +15,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from hw1_jax.errors import UserError
 from hw1_jax.report import compare, markdown, page
+from hw1_jax.report.places import folder_of_runs
+from hw1_jax.runs.files import write_bytes
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
 EXPECTED = "expected a folder of runs, such as results/quick, that can be written"
@@ -44,12 +48,24 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
   return parsed
 
 
+def write(folder: Path, format: Any) -> Path:
+  """Writes the page of a folder of runs, or of a run into its own folder; returns its path."""
+  with folder_of_runs(folder) as runs:
+    made: Path = format.build(runs)
+    if runs == folder:
+      return made
+    (run,) = (path.name for path in runs.iterdir() if path.is_symlink())
+    content = made.read_bytes().replace(f"]({run}/".encode(), b"](")  # markdown's figures
+    write_bytes(folder / made.name, content)
+    return folder / made.name
+
+
 def write_pdf(folder: Path) -> Path | None:
   """Writes the page and prints it to report.pdf by Chromium; None where there is no Chromium."""
   found = next((path for name in CHROMIUM if (path := shutil.which(name))), None)
   if found is None:
     return None
-  source, target = page.build(folder), folder / "report.pdf"
+  source, target = write(folder, page), folder / "report.pdf"
   sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []  # root has none
   command = [found, "--headless", "--disable-gpu", *sandbox, "--no-pdf-header-footer",
              f"--print-to-pdf={target.absolute()}", source.absolute().as_uri()]  # fmt: skip
@@ -63,7 +79,8 @@ def say_verification(folder: Path) -> int:
   """Prints every check of a folder and returns 1 if one disagrees, else 0."""
   from hw1_jax.report import verify  # needs the experiments and JAX, the page does not
 
-  checks = verify.verify(folder)
+  with folder_of_runs(folder) as runs:
+    checks = verify.verify(runs)
   for check in checks:
     print(f"{check.experiment}: {check.outcome}: {check.what}")
   outcomes = (verify.AGREES, verify.DISAGREES, verify.UNCHECKED)
@@ -115,7 +132,10 @@ def run(arguments: Sequence[str]) -> int:
         return 2
       print(path)
     else:
-      print((markdown if parsed.format == "markdown" else page).build(parsed.folder))
+      print(write(parsed.folder, markdown if parsed.format == "markdown" else page))
+  except UserError as error:
+    print(error, file=sys.stderr)
+    return 2
   except OSError as error:
     name = error.filename or parsed.folder  # a failed write does not say where
     print(f"{name}: {error.strerror}; {EXPECTED}", file=sys.stderr)

@@ -874,6 +874,21 @@ def test_command_prints_the_path(profile):
   assert done.stdout.splitlines()[-1] == str(profile / "report.html")
 
 
+def test_command_writes_the_page_of_one_run_into_its_folder(profile, tmp_path):
+  run = shutil.copytree(profile / "gradient_norm", tmp_path / "mine" / "my_run")
+  for format, name in (("html", "report.html"), ("markdown", "REPORT.md")):
+    done = run_command(str(run), f"--format={format}")
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", f"{run / name}\n")
+  assert "data:image" in (run / "report.html").read_text()
+  figures = re.findall(r"\]\((.*?\.svg)\)", (run / "REPORT.md").read_text())
+  assert figures
+  assert all((run / figure).is_file() for figure in figures)
+  high = run_command(str(tmp_path))
+  told = f"{tmp_path} holds no run; name {tmp_path / 'mine'} or {profile}\n"
+  assert (high.returncode, high.stdout, high.stderr) == (2, "", told)
+  assert not (tmp_path / "report.html").exists()
+
+
 def test_command_refuses_in_one_line(tmp_path):
   (tmp_path / "file").write_text("")
   (tmp_path / "quick" / "report.html").mkdir(parents=True)
