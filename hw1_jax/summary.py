@@ -48,6 +48,9 @@ class Claim:
   runs: int = 0
   runs_needed: int | None = None  # of an undecided claim: about so many would decide
   p_value: float | None = None  # two-sided, of an effect at `turn`; for statistics.holm
+  # With numbers["effects"], or "true_in_runs" and "runs", what the verdict can be computed from:
+  resolution: float = 0.0  # the grid that effects lie on
+  equality: bool = False  # the claim says that there is practically no effect
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +129,8 @@ def compared(
   lost = f" {missing} of {len(effects)} runs have no such effect." if missing else ""
   numbers = {"effects": effects.tolist(), **numbers}
   if not len(finite):
-    return Claim(id, text, UNDECIDED, f"No run has the effect.{lost} {evidence}", numbers)
+    said = f"No run has the effect.{lost} {evidence}"
+    return Claim(id, text, UNDECIDED, said, numbers, resolution=resolution, equality=equality)
   found = statistics.mean_interval(finite, resolution)
   rule = statistics.equality_verdicts if equality else statistics.verdicts
   verdict = str(rule(found, region))
@@ -143,6 +147,8 @@ def compared(
     runs=len(finite),
     runs_needed=needed,
     p_value=float(found.p_value),
+    resolution=float(resolution),
+    equality=equality,
   )  # fmt: skip
 
 
