@@ -6,12 +6,14 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+BETWEEN_LOOKS = 0.05  # seconds; our choice: neither felt nor work
 HANDLED = (*STOPPING, signal.SIGTSTP)
 Main = Callable[[Sequence[str]], int]  # arguments -> exit code
 
@@ -93,12 +95,19 @@ class Children:
       signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
   def wait(self) -> tuple[str, int]:
-    """Returns the name and the exit code of the next child that ends, 128 + signal if one did."""
+    """Returns the name and the exit code of the next child that ends, 128 + signal if one did.
+
+    It looks again and again: Python would handle a signal that comes just before a system call
+    that waits only when that returns.
+    """
     while True:
-      process, status = os.wait()
-      if process in self.running:  # else not one of ours
-        code = os.waitstatus_to_exitcode(status)
-        return self.running.pop(process), code if code >= 0 else 128 - code
+      for process, name in self.running.items():
+        ended, status = os.waitpid(process, os.WNOHANG)
+        if ended:
+          del self.running[process]
+          code = os.waitstatus_to_exitcode(status)
+          return name, code if code >= 0 else 128 - code
+      time.sleep(BETWEEN_LOOKS)
 
   def stop(self, signum: int) -> None:
     """Hands a signal to all children that run, and remembers it."""
