@@ -49,12 +49,8 @@ def summarize(config: Config, result: Result) -> Summary:
       f"alignment, and {mean(heights['curve'])} on the trained curve ({config.num_runs} pairs)."
     )
   lowest = {way: 100 * result.between[f"{way}/test_accuracy"].min(axis=1) for way in WAYS}
-  findings = [ways["training"]]
-  findings.append(
-    "Lowest test accuracy on the way: "
-    + ", ".join(f"{way} {spread(values)} %" for way, values in lowest.items())
-    + "."
-  )
+  reached = ", ".join(f"{way} {spread(values)} %" for way, values in lowest.items())
+  findings = [ways["training"], f"Lowest test accuracy on the way: {reached}."]
   initial, final, aligned = result.distance.T
   findings.append(
     f"Two initial networks are {spread(initial)} apart, two solutions {spread(final)}; alignment "
@@ -87,7 +83,9 @@ def summarize(config: Config, result: Result) -> Summary:
   findings.append(paths_text)
   captions = {
     "ways": " ".join(ways.values()),
-    "common": findings[3],
+    "common": f"Trainings that part after {result.common_epochs[0]} common epochs end with a "
+    f"barrier of {mean(parted[:, 0])} nats of the training loss between them, after "
+    f"{result.common_epochs[-1]} with {mean(parted[:, -1])}. {findings[3]}",
     "paths": paths_text,
   }
   tables = {"ways": way_rows(result), "parted": parted_rows(result)}

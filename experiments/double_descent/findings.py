@@ -64,11 +64,16 @@ def summarize(config: Config, result: Result) -> Summary:
     f"from width {spread(fits)} on; as many parameters as training outputs, "
     f"{int(result.num_outputs):,}, it has from width {equal_width(result)}."
   ]
+  changes = []
   for name, (words, scale, unit) in MEASURES.items():
     peak = Peak(result, name)
     ends = (
       f"{spread(scale * at_end(result, name)[0])} {unit} at width {result.widths[0]} and "
       f"{spread(scale * peak.last)} {unit} at {result.widths[-1]}"
+    )
+    changes.append(
+      f"{words} goes from {spread(scale * at_end(result, name)[0])} to "
+      f"{spread(scale * peak.last)} {unit}"
     )
     rises = np.isfinite(peak.width)
     between = f"; it rises nowhere in {len(rises)} runs"
@@ -86,10 +91,10 @@ def summarize(config: Config, result: Result) -> Summary:
     f"{spread(best.min(axis=0))} %."
   )
   captions = {
-    "widths": "Error and loss against the width, median and every run; dashed: the smallest width "
-    f"that fits its labels. {sentences[2]}",
-    "epochs": f"Test error over the epochs at {len(shown(result))} widths, median and every run. "
-    f"{sentences[3]}",
+    "widths": f"From width {result.widths[0]} to {result.widths[-1]} the "
+    + " and the ".join(changes)
+    + f"; dashed: the smallest width that fits its labels. {sentences[2]}",
+    "epochs": f"{sentences[3]} The test error over the epochs at {len(shown(result))} widths.",
   }
   claims = tuple(judge_claims(result))
   answer = " ".join(sentences[i] for i in (2, 1))

@@ -85,15 +85,16 @@ def summarize(config: Config, result: Result) -> Summary:
     f"{each(config, final_gap(result))}; at the lowest test error it is "
     f"{each(config, gap_at_best(result))}."
   )
-  captions = {
-    "fit": f"Error on the labels trained on over the epochs, and epochs until it is at most "
-    f"{100 * FITTED:g} %, median and every run. {fit}",
-    "error": f"Test error by fraction of random labels, at the end and at its lowest; below: the "
-    f"gap between test and training error. {early}",
-  }
   last, best = 100 * final, 100 * lowest
+  grows = f"he test error grows from {spread(last[0])} to {spread(last[-1])} %"
+  captions = {
+    "fit": f"{fit} Above: the error on the labels trained on; below: epochs until it is at most "
+    f"{100 * FITTED:g} %; median and every run.",
+    "error": f"From {ends} t{grows} at the end, and from {spread(best[0])} to {spread(best[-1])} % "
+    f"at its lowest. Below: the gap between test and training error. {early}",
+  }
   answer = (
-    f"{fit} The test error grows from {spread(last[0])} to {spread(last[-1])} %; stopping at its "
+    f"{fit} T{grows}; stopping at its "
     f"lowest would keep up to {spread((last - best).max(axis=0))} points of that."
   )
   claims = tuple(judge_claims(config, result))

@@ -76,7 +76,7 @@ def draw_planes(result: Result, planes: Sequence[tuple[Any, ...]]) -> Figure:
   for ax, (coordinates, explained, title, name) in zip(axes, planes):
     draw_paths(ax, coordinates, accuracy, result.starts.get(name))
     x, y = (f"component {i + 1} ({100 * explained[i]:.1f} %)" for i in (0, 1))
-    figures.label(ax, x, y, title + ("; numbers: training accuracy (%)" if ax is axes[-1] else ""))
+    figures.label(ax, x, y, title + ("; numbers: training accuracy (%)" if ax is axes[0] else ""))
   return figures.legend(paths, columns=4)
 
 
