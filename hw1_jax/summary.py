@@ -158,6 +158,18 @@ def with_interval(found: statistics.Interval) -> str:
   return f"{show(found.effect)} (95 % interval {ends})"
 
 
+# What `at_end` is of, of networks trained on images: words and unit.
+AT_END = {
+  "train_accuracy": ("training accuracy, running", "%"),
+  "exact_train_accuracy": ("training accuracy, exact", "%"),
+  "test_accuracy": ("test accuracy", "%"),
+  "train_loss": ("training loss, running", "nats"),
+  "exact_train_loss": ("training loss, exact", "nats"),
+  "test_loss": ("test loss", "nats"),
+  "minibatch_loss": ("training loss, last minibatch", "nats"),
+}
+
+
 def at_end(result: Any, field: str) -> np.ndarray:
   """Returns a field of a result after the last epoch, without a last axis [E]; accuracies in %.
 

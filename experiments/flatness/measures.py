@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from hw1_jax import analysis, data, devices, models
 from hw1_jax.analysis import surface
-from hw1_jax.analysis.flatness import SIGMAS
+from hw1_jax.analysis.pac_bayes import SIGMAS
 from hw1_jax.training import losses
 
 Tree = Any

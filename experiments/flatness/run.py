@@ -43,7 +43,7 @@ class Result(NamedTuple):
   """n networks, h = 5 settings, A audited ones (of the first architecture), F factors."""
 
   settings: np.ndarray  # [n, h] float64: batch size, learning rate, width, depth, label noise
-  run: np.ndarray  # [n] int: which repetition
+  run: np.ndarray  # [n] int: which repetition, from 0
   epochs: np.ndarray  # [n] float64: epochs trained, the last one in part
   reached: np.ndarray  # [n] bool: the target loss was reached
   train_loss: np.ndarray  # [n] float32 nats, on the labels trained on

@@ -5,22 +5,12 @@ import numpy as np
 from hw1_jax import data, statistics
 from hw1_jax.report import reported
 from hw1_jax.report.assignment import topic_of
-from hw1_jax.summary import Claim, Number, Summary, at_end, compared, show, spread
+from hw1_jax.summary import AT_END, Claim, Number, Summary, at_end, compared, show, spread
 
 from .run import Config, Result
 
 TOPIC = topic_of("train_on_task")
 
-# What is measured at the end of training: words and unit, by field of Result.
-MEASURED = {
-  "train_accuracy": ("training accuracy, running", "%"),
-  "exact_train_accuracy": ("training accuracy, exact", "%"),
-  "test_accuracy": ("test accuracy", "%"),
-  "train_loss": ("training loss, running", "nats"),
-  "exact_train_loss": ("training loss, exact", "nats"),
-  "test_loss": ("test loss", "nats"),
-  "minibatch_loss": ("training loss, last minibatch", "nats"),
-}
 # Our quantity -> the report's column that is the same quantity.
 PRINTED = {
   "minibatch_loss": "last_minibatch_loss",
@@ -65,13 +55,13 @@ def summarize(config: Config, result: Result) -> Summary:
     numbers.append(
       Number(f"{name}: parameters", (count,), "", told(config, "num_parameters", i), spec)
     )
-    for field, (words, unit) in MEASURED.items():
+    for field, (words, unit) in AT_END.items():
       value = told(config, field, i)
       numbers.append(Number(f"{name}: {words}", tuple(at_end(result, field)[i]), config.words(unit),
                             value))  # fmt: skip
     for m in range(config.num_runs):
       who = {"model": name, "architecture": spec, "run": m + 1}
-      final = {field: float(at_end(result, field)[i, m]) for field in MEASURED}
+      final = {field: float(at_end(result, field)[i, m]) for field in AT_END}
       ends.append({**who, "parameters": count, **final})
       epochs += [
         {**who, "epoch": e + 1, **{field: float(getattr(result, field)[i, m, e])

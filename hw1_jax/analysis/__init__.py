@@ -17,8 +17,6 @@ from hw1_jax.analysis.flatness import (
   expected_sharpness,
   invariance_audit,
   keskar_sharpness,
-  pac_bayes_bound,
-  perturbed_errors,
   relative_flatness,
   worst_case_sharpness,
 )
@@ -37,14 +35,15 @@ from hw1_jax.analysis.lanczos import (
   positive_fraction,
   quadrature,
   spectral_quadrature,
-  trace_and_norm,
   tridiagonalize,
 )
 from hw1_jax.analysis.norms import margins, rescale_layers, weight_norms
+from hw1_jax.analysis.pac_bayes import pac_bayes_bound, perturbed_errors
 from hw1_jax.analysis.products import gauss_newton_operator, hessian_operator
 from hw1_jax.analysis.rank_analysis import conditional_independence, granulated, kendall, null_score
 from hw1_jax.analysis.spectrum import ZERO_RTOL, Signs, count_signs, eigenvalues, minimal_ratio
 from hw1_jax.analysis.stability import sharpness_along_descent
+from hw1_jax.analysis.traces import trace_and_norm
 from hw1_jax.analysis.trajectory import Projection, pca
 
 __all__ = [

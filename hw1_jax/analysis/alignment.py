@@ -46,6 +46,12 @@ def layer_spec(params: Mapping[str, Mapping[str, Any]]) -> dict[str, Axes]:
 
   Raises:
     ValueError: a layer's inputs are not a multiple of the outputs of the one before.
+
+  >>> params = {"dense_00": {"bias": np.zeros(4), "kernel": np.zeros((3, 4))},
+  ...           "dense_01": {"bias": np.zeros(2), "kernel": np.zeros((4, 2))}}
+  >>> spec = layer_spec(params)
+  >>> spec["['dense_00']['bias']"].groups, spec["['dense_01']['bias']"].groups
+  (('dense_00',), (None,))
   """
   kinds = {name: np.ndim(layer["kernel"]) for name, layer in params.items()}
   names = sorted(params, key=lambda name: (kinds[name] == 2, name))
@@ -69,7 +75,12 @@ def layer_spec(params: Mapping[str, Mapping[str, Any]]) -> dict[str, Axes]:
 
 
 def permute(params: PyTree, spec: Spec, permutations: Mapping[str, np.ndarray]) -> PyTree:
-  """Returns `params` with unit p[i] of each group at place i; leaves keep shape and dtype."""
+  """Returns `params` with unit p[i] of each group at place i; leaves keep shape and dtype.
+
+  >>> spec = {"['bias']": Axes((3,), ("units",))}
+  >>> permute({"bias": np.array([10, 20, 30])}, spec, {"units": np.array([2, 0, 1])})
+  {'bias': array([30, 10, 20])}
+  """
 
   def permuted(path: Any, leaf: Any) -> Any:
     axes = spec.get(jax.tree_util.keystr(path))

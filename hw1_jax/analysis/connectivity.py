@@ -15,7 +15,11 @@ PyTree = Any
 
 
 def bezier_weights(t: jax.Array) -> jax.Array:
-  """Returns the weights (1 - t)^2, 2 t (1 - t), t^2 of start, control and end, [..., 3]; sum 1."""
+  """Returns the weights (1 - t)^2, 2 t (1 - t), t^2 of start, control and end, [..., 3]; sum 1.
+
+  >>> bezier_weights(0.5).tolist()
+  [0.25, 0.5, 0.25]
+  """
   t = jnp.asarray(t)
   return jnp.stack([(1 - t) ** 2, 2 * t * (1 - t), t**2], axis=-1)
 
@@ -25,12 +29,19 @@ def bezier_coordinates(t: jax.Array) -> jax.Array:
 
   A quadratic Bezier curve lies in the plane of its three points: `surface.make_surface_mlp`
   measures it with the corners `surface.stack(start, control, end)`: the ends exactly at t = 0, 1.
+
+  >>> bezier_coordinates(0.5).tolist()  # half the control point, a quarter of the end
+  [0.5, 0.25]
   """
   return bezier_weights(t)[..., 1:]
 
 
 def bezier(start: PyTree, control: PyTree, end: PyTree, t: jax.Array) -> PyTree:
-  """Returns (1 - t)^2 start + 2 t (1 - t) control + t^2 end; exactly the ends at t = 0 and 1."""
+  """Returns (1 - t)^2 start + 2 t (1 - t) control + t^2 end; exactly the ends at t = 0 and 1.
+
+  >>> bezier(jnp.array(0.0), jnp.array(4.0), jnp.array(0.0), 0.5).item()
+  2.0
+  """
   return surface.mix(surface.stack(start, control, end), bezier_weights(t))
 
 
@@ -43,7 +54,11 @@ class CurveState(NamedTuple):
 
 
 def start_curve(start: PyTree, end: PyTree, optimizer: optax.GradientTransformation) -> CurveState:
-  """Returns the state of an untrained curve: the straight line, its control point in the middle."""
+  """Returns the state of an untrained curve: the straight line, its control point in the middle.
+
+  >>> start_curve(jnp.zeros(2), jnp.ones(2), optax.sgd(0.1)).control.tolist()
+  [0.5, 0.5]
+  """
   control = pytrees.lerp(start, end, 0.5)
   return CurveState(control, optimizer.init(control), jnp.int32(0))
 
@@ -122,6 +137,9 @@ def barrier(t: Any, values: Any) -> np.ndarray:
 
   Raises:
     ValueError: t does not go from 0 to 1.
+
+  >>> barrier([0, 0.5, 1], [[1.0, 5.0, 3.0], [1.0, 2.0, 3.0]]).tolist()
+  [3.0, 0.0]
   """
   t, values = np.asarray(t, np.float64), np.asarray(values, np.float64)
   if t.ndim != 1 or t[0] != 0 or t[-1] != 1 or np.any(np.diff(t) <= 0):

@@ -81,6 +81,12 @@ def nearest(
   Raises:
     TypeError: `start` is not float64.
     ValueError: `grad_tolerance` is not positive or `max_iterations` is less than 1.
+
+  >>> with jax.enable_x64(True):  # x^2 - y^2: a saddle
+  ...   found = nearest(lambda t: t[0] ** 2 - t[1] ** 2,
+  ...                   lambda t: jnp.diag(jnp.array([2.0, -2.0])), jnp.array([1.0, 0.5]))
+  >>> float(found.gradient_norm) <= GRAD_TOLERANCE, found.eigenvalues.tolist()
+  (True, [-2.0, 2.0])
   """
   require_float64(start)
   require_options(grad_tolerance, max_iterations)

@@ -25,6 +25,9 @@ def along(origin: PyTree, *directions: PyTree) -> PyTree:
   A 1-D slice along the d-th of several directions is the points with only coordinate d not 0.
   Directions of about the length that is looked at keep the coordinates of order 1 and rounding
   small: scale a unit eigenvector by the distance wanted.
+
+  >>> along(jnp.array([1.0, 1.0]), jnp.array([2.0, 0.0])).tolist()
+  [[1.0, 1.0], [3.0, 1.0]]
   """
   moved = [jax.tree.map(operator.add, origin, direction) for direction in directions]
   return surface.stack(origin, *moved)
@@ -125,6 +128,10 @@ def path_plane(
   Raises:
     ValueError: `snapshots` is not [S, P] with S at least 3.
     DegeneratePlane: the path lies on one line.
+
+  >>> path = np.array([[3.0, 4.0, 0.0], [3.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+  >>> bool(path_plane(path).outside.max() < 1e-12)  # two differences lie in a plane
+  True
   """
   if snapshots.ndim != 2 or len(snapshots) < 3:
     raise ValueError(f"snapshots: got shape {snapshots.shape}, expected [S, P] with S at least 3")
@@ -178,6 +185,9 @@ def random_walk_shares(step_lengths: Sequence[float] | np.ndarray, count: int = 
   Args:
     step_lengths: [S - 1] the distances between neighbouring snapshots.
     count: how many shares.
+
+  >>> random_walk_shares(np.ones(200)).round(2).tolist()  # 8/pi^2, and a ninth of it
+  [0.81, 0.09]
   """
   squares = np.asarray(step_lengths, np.float64) ** 2
   behind = np.cumsum(squares[::-1])[::-1]  # from snapshot s to the end
@@ -187,7 +197,11 @@ def random_walk_shares(step_lengths: Sequence[float] | np.ndarray, count: int = 
 
 
 def snapshot_steps(snapshots: np.ndarray) -> np.ndarray:
-  """Returns the distances [S - 1] between neighbouring snapshots [S, P], float64."""
+  """Returns the distances [S - 1] between neighbouring snapshots [S, P], float64.
+
+  >>> snapshot_steps(np.array([[0.0, 0.0], [3.0, 4.0], [3.0, 5.0]])).tolist()
+  [5.0, 1.0]
+  """
   return np.array(
     [np.linalg.norm(b.astype(np.float64) - a) for a, b in itertools.pairwise(snapshots)]
   )

@@ -1,8 +1,8 @@
 """How flat a minimum is: the measures that are compared with generalization in the literature.
 
-Each takes any loss of any pytree, params -> scalar (worst and expected sharpness, PAC-Bayes), a
-loss of one weight matrix (relative flatness), or a network of dense layers (norms; see `norms`).
-The largest eigenvalue and the trace of the Hessian are in `lanczos`.
+Each takes any loss of any pytree, params -> scalar (worst and expected sharpness; PAC-Bayes bounds
+in `pac_bayes`), a loss of one weight matrix (relative flatness), or a network of dense layers (in
+`norms`). The Hessian's largest eigenvalue is in `lanczos`, its trace in `traces`.
 
 Memory: a few copies of the parameters, and what one gradient of `loss` needs. What they cannot do:
 maxima are found by ascent, so worst-case sharpness is a lower bound where the loss is not convex in
@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hw1_jax import pytrees
-from hw1_jax.analysis.lanczos import Estimate
+from hw1_jax.analysis.traces import Estimate
 
 PyTree = Any
 Loss = Callable[[PyTree], jax.Array]
@@ -35,6 +35,9 @@ def ball(radius: float, scales: PyTree) -> Neighbourhood:
 
   s = 1 is SAM's neighbourhood (Foret et al. 2021), s = |theta| ASAM's adaptive one, which no
   rescaling of weights changes that leaves the function as it is (Kwon et al. 2021, eq. 3).
+
+  >>> ball(2.0, jnp.ones(2)).farthest(jnp.array([0.0, 4.0])).tolist()
+  [0.0, 2.0]
   """
 
   def farthest(direction: PyTree) -> PyTree:
@@ -46,7 +49,11 @@ def ball(radius: float, scales: PyTree) -> Neighbourhood:
 
 
 def box(half_widths: PyTree) -> Neighbourhood:
-  """Returns the d with |d_i| <= half_widths_i; Keskar et al. (2017): epsilon (|theta_i| + 1)."""
+  """Returns the d with |d_i| <= half_widths_i; Keskar et al. (2017): epsilon (|theta_i| + 1).
+
+  >>> box(jnp.array([0.1, 0.5])).farthest(jnp.array([-3.0, 4.0])).tolist()
+  [-0.10000000149011612, 0.5]
+  """
 
   def farthest(direction: PyTree) -> PyTree:
     return jax.tree.map(lambda h, g: h * jnp.sign(g), half_widths, direction)
@@ -104,6 +111,9 @@ def keskar_sharpness(
   """Returns 100 (max L - L(theta)) / (1 + L(theta)) over |d_i| <= epsilon (|theta_i| + 1), in %.
 
   Keskar et al. (2017), metric 2.1 with A the identity and their smaller epsilon by default.
+
+  >>> round(float(keskar_sharpness(lambda t: jnp.sum(t**2), jnp.zeros(2), jax.random.key(0))), 6)
+  0.0002
   """
   half_widths = jax.tree.map(lambda leaf: epsilon * (jnp.abs(leaf) + 1), params)
   rise = worst_case_sharpness(loss, params, box(half_widths), key, num_steps=num_steps)
@@ -126,6 +136,10 @@ def expected_sharpness(
 
   Raises:
     ValueError: fewer than 2 pairs.
+
+  >>> rise = expected_sharpness(lambda t: 3 * t @ t, jnp.zeros(100), jax.random.key(0), 0.1)
+  >>> bool(abs(rise.mean - 0.01 * 600 / 2) < 4 * rise.error)  # sigma^2 tr(H) / 2
+  True
   """
   if num_pairs < 2:
     raise ValueError(f"num_pairs: got {num_pairs}, expected at least 2, for a standard error")
@@ -155,6 +169,10 @@ def relative_flatness(
 
   Raises:
     ValueError: `kernel` is no matrix, or fewer than 2 probes.
+
+  >>> kernel = jnp.array([[2.0]])  # one weight: w^2 H
+  >>> relative_flatness(lambda w: 3 * jnp.sum(w**2), kernel, jax.random.key(0)).mean.item()
+  24.0
   """
   if kernel.ndim != 2 or num_probes < 2:
     raise ValueError(
@@ -170,101 +188,6 @@ def relative_flatness(
 
   samples = jax.lax.map(sample, jax.random.split(key, num_probes))
   return Estimate(jnp.mean(samples), jnp.std(samples, ddof=1) / num_probes**0.5)
-
-
-class Bound(NamedTuple):
-  """A PAC-Bayes bound on the expected error of the perturbed network, all in [0, 1]."""
-
-  bound: float
-  deviation: float  # the sigma of the grid that gave it
-  train_error: float  # of the perturbed network, the upper end that the bound used
-
-
-SIGMAS = tuple(float(s) for s in np.geomspace(1e-3, 0.3, 11))  # our choice: brackets MNIST nets
-
-
-def perturbed_errors(
-  error: Callable[[PyTree], jax.Array],
-  params: PyTree,
-  key: jax.Array,
-  deviations: tuple[float, ...] = SIGMAS,
-  *,
-  num_samples: int = 32,
-) -> jax.Array:
-  """Returns the mean of error(theta + sigma e), e standard normal, at each of J sigmas, [J].
-
-  The same `num_samples` draws e at every sigma; `error` maps params to a number in [0, 1].
-  """
-  theta, unravel = pytrees.ravel(params)
-  keys = jax.random.split(key, num_samples)
-
-  def mean(sigma: jax.Array) -> jax.Array:
-    def of(key: jax.Array) -> jax.Array:
-      return error(unravel(theta + sigma * jax.random.normal(key, theta.shape, theta.dtype)))
-
-    return jnp.mean(jax.lax.map(of, keys))
-
-  return jax.lax.map(mean, jnp.asarray(deviations, theta.dtype))
-
-
-def pac_bayes_bound(
-  errors: np.ndarray,
-  squared_distance: float,
-  num_examples: int,
-  deviations: tuple[float, ...] = SIGMAS,
-  *,
-  num_samples: int = 32,
-  failure: float = 0.05,
-) -> Bound:
-  """Returns a bound that holds with probability 1 - `failure` on the error of theta + sigma e.
-
-  With posterior N(theta, sigma^2 I), prior N(theta_0, sigma^2 I) and N examples,
-
-      kl(train error || error) <= (||theta - theta_0||^2 / (2 sigma^2) + ln(2 sqrt(N) / delta)) / N
-
-  (Langford and Seeger 2001; Maurer 2004). delta is shared among the J values of sigma on a grid
-  that is fixed beforehand, and half of it pays for the training error being a mean over
-  `num_samples` draws: kl(mean || train error) <= ln(2 J / failure) / num_samples (Langford and
-  Caruana 2002). It bounds the stochastic network, not theta itself.
-
-  Args:
-    errors: [J] training errors from `perturbed_errors`, over the N examples.
-    squared_distance: ||theta - theta_0||^2, theta_0 chosen without the data: the initial weights.
-    num_examples: N, drawn independently.
-    deviations: the grid of sigma, as it was for `errors`.
-    num_samples: draws that each of `errors` is the mean of.
-    failure: probability over data and draws that the bound is wrong.
-  """
-  share = failure / (2 * len(deviations))
-  best = Bound(1.0, float("nan"), 1.0)
-  for sigma, observed in zip(deviations, errors):
-    train = invert_kl(float(observed), float(np.log(1 / share)) / num_samples)
-    divergence = squared_distance / (2 * sigma**2)
-    budget = (divergence + float(np.log(2 * num_examples**0.5 / share))) / num_examples
-    bound = invert_kl(train, budget)
-    if bound < best.bound:
-      best = Bound(bound, sigma, train)
-  return best
-
-
-def invert_kl(q: float, budget: float) -> float:
-  """Returns the largest p >= q, in [0, 1], with kl(q || p) <= budget, Bernoulli divergences.
-
-  >>> print(f"{invert_kl(0.0, 0.1):.6f}")  # 1 - exp(-0.1)
-  0.095163
-  """
-
-  def kl(p: float) -> float:
-    parts = [q * np.log(q / p)] if q > 0 else []
-    return sum(parts + ([(1 - q) * np.log((1 - q) / (1 - p))] if q < 1 else []))
-
-  low, high = float(q), 1.0
-  for _ in range(60):  # bisection to the last bit
-    middle = (low + high) / 2
-    if middle in (0.0, 1.0):
-      break
-    low, high = (middle, high) if kl(middle) <= budget else (low, middle)
-  return low
 
 
 def invariance_audit(

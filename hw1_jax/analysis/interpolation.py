@@ -81,7 +81,15 @@ def make_interpolate_mlp(
 def make_interpolate(
   model: Any, *, loss: losses.Loss = losses.cross_entropies
 ) -> Callable[..., dict[str, jax.Array]]:
-  """Returns what `make_interpolate_mlp` returns, for any model; of an MLP that function itself."""
+  """Returns what `make_interpolate_mlp` returns, for any model; of an MLP that function itself.
+
+  >>> model = models.MLP((2,))
+  >>> params = models.init(model, jax.random.key(0), (1, 1, 1, 1))
+  >>> images, labels = jnp.zeros((3, 1, 1, 1), jnp.uint8), jnp.array([0, 1, 0])
+  >>> curve = make_interpolate(model)(images, labels, params, params, jnp.array([0.0, 1.0]))
+  >>> curve["loss"].shape, bool(curve["loss"][0] == curve["loss"][1])
+  ((2,), True)
+  """
   if isinstance(model, models.MLP):
     return make_interpolate_mlp(model, loss=loss)
   evaluate = evaluation.make_evaluate(model, loss=loss)

@@ -16,6 +16,7 @@ import numpy as np
 from scipy import stats
 
 from hw1_jax.analysis.products import Operator
+from hw1_jax.analysis.traces import Estimate, estimate, trace_and_norm
 
 BLOCK = 8  # rows of the basis at a time; our choice: small enough for the cache
 NUM_STEPS = 100  # PyHessian's default (Yao et al. 2020)
@@ -44,13 +45,6 @@ class Eigenpairs(NamedTuple):
   residuals: jax.Array  # [k], ||A v - value v||_2
 
 
-class Estimate(NamedTuple):
-  """An estimate from random probes."""
-
-  mean: jax.Array  # [...]
-  error: jax.Array  # [...], its standard error
-
-
 def tridiagonalize(
   operator: Operator, starts: jax.Array, num_steps: int = NUM_STEPS
 ) -> Tridiagonal:
@@ -63,6 +57,7 @@ def tridiagonalize(
     ValueError: `num_steps` is not in 1..P, or `starts` is not [K, P].
 
   >>> import jax.numpy as jnp
+  >>> from hw1_jax.analysis.products import matrix_operator
   >>> from hw1_jax.analysis.products import matrix_operator
   >>> matrix = matrix_operator(jnp.diag(jnp.array([1.0, 2.0, 4.0])))
   >>> run = tridiagonalize(matrix, jnp.ones((1, 3)), 3)
@@ -115,7 +110,14 @@ def _solve(run: Tridiagonal) -> tuple[jax.Array, jax.Array]:
 
 
 def quadrature(run: Tridiagonal) -> Quadrature:
-  """Returns the Gauss quadrature of each run's spectral measure (Golub and Welsch 1969)."""
+  """Returns the Gauss quadrature of each run's spectral measure (Golub and Welsch 1969).
+
+  >>> from hw1_jax.analysis.products import matrix_operator
+  >>> matrix = matrix_operator(jnp.diag(jnp.array([1.0, 3.0])))
+  >>> run = tridiagonalize(matrix, jnp.array([[1.0, 1.0]]), 2)
+  >>> [round(weight, 3) for weight in quadrature(run).weights[0].tolist()]
+  [0.5, 0.5]
+  """
   nodes, vectors = _solve(run)
   return Quadrature(nodes, jnp.square(vectors[:, 0, :]))
 
@@ -128,6 +130,13 @@ def spectral_quadrature(
   The density (1/P) sum_i delta(x - lambda_i) is the mean of v' delta(x - A) v over unit v. With
   signs it is unbiased up to the quadrature's error, 0 for polynomials up to degree 2 m - 1
   (Ubaru, Chen and Saad 2017; for networks Ghorbani et al. 2019).
+
+  >>> from hw1_jax.analysis.products import matrix_operator
+  >>> matrix = matrix_operator(jnp.diag(jnp.array([1.0, 3.0])))
+  >>> found = jax.jit(lambda key: spectral_quadrature(matrix, key, num_probes=1, num_steps=2))(
+  ...   jax.random.key(0))
+  >>> [round(part, 3) for part in (*found.nodes[0].tolist(), *found.weights[0].tolist())]
+  [1.0, 3.0, 0.5, 0.5]
   """
   probes = jax.random.rademacher(key, (num_probes, operator.size), operator.dtype)
   return quadrature(tridiagonalize(operator, probes, num_steps))
@@ -137,11 +146,15 @@ def density(nodes_weights: Quadrature, grid: jax.Array | np.ndarray, width: floa
   """Returns the density at `grid` [G] convolved with a Gaussian of standard deviation `width`.
 
   Per unit of eigenvalue; it integrates to 1. The standard error is over the probes (NaN for one).
+
+  >>> nodes = Quadrature(jnp.array([[0.0]]), jnp.array([[1.0]]))  # one eigenvalue, 0
+  >>> round(density(nodes, jnp.array([0.0]), 0.1).mean.item(), 3)  # 1 / (0.1 sqrt(2 pi))
+  3.989
   """
   nodes, weights = nodes_weights
   distance = (jnp.asarray(grid)[:, None, None] - nodes) / width
   bumps = jnp.exp(-jnp.square(distance) / 2) / (width * jnp.sqrt(2 * jnp.pi))
-  return _estimate(jnp.sum(bumps * weights, axis=-1))
+  return estimate(jnp.sum(bumps * weights, axis=-1))
 
 
 def positive_fraction(
@@ -195,6 +208,13 @@ def extreme_eigenpairs(
 
   Raises:
     ValueError: more pairs are asked for than steps made.
+
+  >>> from hw1_jax.analysis.products import matrix_operator
+  >>> matrix = matrix_operator(jnp.diag(jnp.array([-1.0, 2.0, 5.0])))
+  >>> extreme = jax.jit(lambda key: extreme_eigenpairs(matrix, key, num_largest=2, num_steps=3))
+  >>> found = extreme(jax.random.key(0))
+  >>> [round(value, 3) for value in found.values.tolist()]
+  [5.0, 2.0, -1.0]
   """
   start = jax.random.normal(key, (1, operator.size), operator.dtype)
   run = tridiagonalize(operator, start, num_steps)
@@ -219,45 +239,6 @@ def _ritz_pairs(
   return Eigenpairs(values, vectors, jnp.linalg.norm(images - values[:, None] * vectors, axis=1))
 
 
-def trace_and_norm(
-  operator: Operator, key: jax.Array, *, num_probes: int = 12
-) -> tuple[Estimate, Estimate]:
-  """Returns the trace and the squared Frobenius norm, sum lambda_i^2, with standard errors.
-
-  Hutch++ (Meyer, Musco, Musco and Woodruff 2021). With Q an orthonormal basis of A S, S random with
-  `num_probes` columns, and as many further random g,
-
-      tr A     = tr Q'AQ    + mean of g' (I - QQ') A (I - QQ') g
-      ||A||^2  = ||A Q||^2  + mean of ||A (I - QQ') g||^2
-
-  are exact in the span of Q and unbiased outside. 3 `num_probes` products, all of them shared by
-  both. The standard errors are over the g, given Q.
-
-  Raises:
-    ValueError: fewer than 2 probes, or more than P.
-
-  >>> import jax, jax.numpy as jnp
-  >>> from hw1_jax.analysis.products import matrix_operator
-  >>> low_rank = matrix_operator(jnp.diag(jnp.array([3.0, -1.0] + [0.0] * 18)))
-  >>> trace, square = trace_and_norm(low_rank, jax.random.key(0), num_probes=4)
-  >>> print(f"{trace.mean:.3f} {square.mean:.3f}")
-  2.000 10.000
-  """
-  if not 2 <= num_probes <= operator.size:
-    raise ValueError(f"num_probes: got {num_probes}, expected 2 to {operator.size}")
-  keys = jax.random.split(key)
-  shape = (num_probes, operator.size)
-  sketch = operator.product(jax.random.rademacher(keys[0], shape, operator.dtype))
-  basis = jnp.linalg.qr(sketch.T)[0].T  # [K, P]
-  probes = jax.random.rademacher(keys[1], shape, operator.dtype)
-  for _ in range(2):  # the second time takes away the rounding of the first
-    probes -= (probes @ basis.T) @ basis
-  images, probe_images = jnp.split(operator.product(jnp.concatenate([basis, probes])), 2)
-  traces = jnp.sum(basis * images) + jnp.sum(probes * probe_images, axis=1)
-  squares = jnp.sum(jnp.square(images)) + jnp.sum(jnp.square(probe_images), axis=1)
-  return _estimate(traces), _estimate(squares)
-
-
 def describe_spectrum(
   operator: Operator,
   key: jax.Array,
@@ -271,6 +252,13 @@ def describe_spectrum(
   "nodes" and "weights" [K, m] (`spectral_quadrature`); "top" [k], descending, "bottom" [] and their
   "residuals" [k + 1] (`extreme_eigenpairs`); "trace", "square" and their standard errors
   "trace_error", "square_error" [] (`trace_and_norm`, of as many probes as fit the size).
+
+  >>> from hw1_jax.analysis.products import matrix_operator
+  >>> matrix = matrix_operator(jnp.diag(jnp.array([-1.0, 2.0, 5.0])))
+  >>> describe = jax.jit(lambda key: describe_spectrum(matrix, key, num_steps=3, num_largest=1))
+  >>> found = describe(jax.random.key(0))
+  >>> [round(float(found[name].ravel()[0]), 3) for name in ("top", "bottom", "trace", "square")]
+  [5.0, -1.0, 6.0, 30.0]
   """
   keys = jax.random.split(key, 3)
   probes = jax.random.rademacher(keys[0], (num_probes, operator.size), operator.dtype)
@@ -290,11 +278,3 @@ def describe_spectrum(
     "square": square.mean,
     "square_error": square.error,
   }
-
-
-def _estimate(samples: jax.Array) -> Estimate:
-  """Returns mean and standard error over the last axis."""
-  if samples.shape[-1] == 1:
-    return Estimate(samples[..., 0], jnp.full_like(samples[..., 0], jnp.nan))
-  error = jnp.std(samples, -1, ddof=1) / jnp.sqrt(samples.shape[-1])
-  return Estimate(jnp.mean(samples, -1), error)

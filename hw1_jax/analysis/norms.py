@@ -57,6 +57,10 @@ def weight_norms(params: PyTree, initial: PyTree) -> dict[str, jax.Array]:
   Frobenius norms; "path": log of the path norm, sum over paths of the product of squared weights,
   biases included (Neyshabur et al. 2015). "spectral", "frobenius" and "path" are not changed by
   rescaling whole layers, "path" not by rescaling single units either.
+
+  >>> params = {"dense_00": {"bias": jnp.zeros(1), "kernel": jnp.full((1, 1), 2.0)}}
+  >>> {k: round(float(v), 3) for k, v in weight_norms(params, params).items()}  # log 4 = 1.386
+  {'parameter_norm': 4.0, 'distance': 0.0, 'spectral': 1.386, 'frobenius': 1.386, 'path': 1.386}
   """
   layers = [params[name] for name in sorted(params)]
   kernels = [layer["kernel"] for layer in layers]

@@ -128,7 +128,12 @@ def gauss_newton_operator(
 
 
 def matrix_operator(matrix: jax.Array) -> Operator:
-  """Returns a symmetric matrix [P, P] that is at hand as an Operator."""
+  """Returns a symmetric matrix [P, P] that is at hand as an Operator.
+
+  >>> operator = matrix_operator(jnp.array([[2.0, 1.0], [1.0, 0.0]]))
+  >>> operator.size, operator.product(jnp.array([1.0, 0.0])).tolist()
+  (2, [2.0, 1.0])
+  """
   return Operator(lambda v: v @ matrix, matrix.shape[0], matrix.dtype)
 
 
@@ -142,6 +147,9 @@ def mean_over_batches(
 
   Raises:
     ValueError: `batch_size` is less than 1, or the leaves of `data` differ in length.
+
+  >>> mean_over_batches(jnp.mean, jnp.arange(5.0), batch_size=2).item()
+  2.0
   """
   lengths = {leaf.shape[0] for leaf in jax.tree.leaves(data)}
   if len(lengths) != 1:

@@ -51,6 +51,12 @@ def sharpness_along_descent(
 
   Raises:
     NonFiniteError: the loss diverged, with rate and step.
+
+  >>> found = sharpness_along_descent(
+  ...   Monitor(), "descent", lambda theta, batch: jnp.mean(batch) * theta @ theta, jnp.ones(3),
+  ...   jnp.full(4, 2.0), (0.1,), jax.random.key(0), num_points=2, num_steps=1)
+  >>> found["sharpness"].round(3).tolist()  # of 2 |theta|^2, everywhere
+  [[4.0, 4.0]]
   """
 
   @jax.jit

@@ -29,7 +29,11 @@ BATCH_SIZE = 96
 
 
 def stack(*corners: PyTree) -> PyTree:
-  """Returns pytrees of one structure as one, leaves [K, ...]; NumPy's if all of them are."""
+  """Returns pytrees of one structure as one, leaves [K, ...]; NumPy's if all of them are.
+
+  >>> stack({"w": np.zeros(2)}, {"w": np.ones(2)})["w"].tolist()
+  [[0.0, 0.0], [1.0, 1.0]]
+  """
 
   def stacked(*leaves: Any) -> Any:
     on_host = all(isinstance(leaf, np.ndarray) for leaf in leaves)
@@ -39,14 +43,22 @@ def stack(*corners: PyTree) -> PyTree:
 
 
 def weights_of(coordinates: jax.Array) -> jax.Array:
-  """Returns the corners' weights [..., D + 1], of sum 1, at affine coordinates [..., D]."""
+  """Returns the corners' weights [..., D + 1], of sum 1, at affine coordinates [..., D].
+
+  >>> weights_of(jnp.array([0.25, 0.5])).tolist()
+  [0.25, 0.25, 0.5]
+  """
   coordinates = jnp.asarray(coordinates)
   first = 1 - jnp.sum(coordinates, axis=-1, keepdims=True)
   return jnp.concatenate([first, coordinates], axis=-1)
 
 
 def mix(corners: PyTree, weights: jax.Array) -> PyTree:
-  """Returns sum_k weights[k] corner_k, leaves without the axis [K]; exactly a corner at a unit."""
+  """Returns sum_k weights[k] corner_k, leaves without the axis [K]; exactly a corner at a unit.
+
+  >>> mix(jnp.array([0.0, 4.0]), jnp.array([0.25, 0.75])).item()
+  3.0
+  """
 
   def mixed(leaf: jax.Array) -> jax.Array:
     total = weights[0] * leaf[0]
@@ -61,6 +73,9 @@ def grid(*axes: np.ndarray) -> np.ndarray:
   """Returns the points [A B ..., D] of a grid with the axes [A], [B], ..., the last one fastest.
 
   Values at the points become the grid by reshape(A, B, ...).
+
+  >>> grid(np.array([0, 1]), np.array([5, 6])).tolist()
+  [[0, 5], [0, 6], [1, 5], [1, 6]]
   """
   return np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], axis=-1)
 
@@ -100,7 +115,12 @@ def measure_on(
 
 
 def classification(logits: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
-  """Returns {"loss", "accuracy"} of each example, [N]: cross-entropy in nats; 1 right, 0 wrong."""
+  """Returns {"loss", "accuracy"} of each example, [N]: cross-entropy in nats; 1 right, 0 wrong.
+
+  >>> found = classification(jnp.zeros((1, 2)), jnp.array([0]))
+  >>> [round(float(found[name][0]), 3) for name in ("loss", "accuracy")]  # ln 2; the first is taken
+  [0.693, 1.0]
+  """
   return {"loss": losses.cross_entropies(logits, labels), "accuracy": losses.hits(logits, labels)}
 
 
@@ -129,6 +149,13 @@ def make_surface_mlp(
     batch_size: examples at a time, a matter of speed.
 
   The function takes images uint8 [N, H, W, C] and labels [N, ...]; corners leaves [D + 1, ...].
+
+  >>> model = models.MLP((2, 2))
+  >>> corners = stack(*(models.init(model, jax.random.key(s), (1, 1, 1, 1)) for s in (0, 1)))
+  >>> images, labels = jnp.zeros((3, 1, 1, 1), jnp.uint8), jnp.array([0, 1, 0])
+  >>> found = make_surface_mlp(model)(images, labels, corners, jnp.array([[0.0], [0.5], [1.0]]))
+  >>> {name: values.shape for name, values in sorted(found.items())}
+  {'accuracy': (3,), 'loss': (3,)}
   """
   activation = models.ACTIVATIONS[model.activation]
 
@@ -199,6 +226,9 @@ def frame(corners: PyTree) -> np.ndarray:
 
   Raises:
     DegeneratePlane: the corners do not span D dimensions, such as three solutions on one line.
+
+  >>> frame(np.array([[0.0, 0.0], [2.0, 0.0], [1.0, 1.0]])).tolist()
+  [[2.0, 1.0], [0.0, 1.0]]
   """
   leaves = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(corners)]
   count = leaves[0].shape[0]

@@ -184,7 +184,7 @@ def fit(
     if fitted.failed.any():
       m = int(np.argmax(fitted.failed))
       value = history["loss"][m, last[m]]
-      error = f"{name}, run {m}: the loss is {value} at epoch {after[m]}"
+      error = f"{name}, run {m + 1}: the loss is {value} at epoch {after[m]}"
     finished = bool(np.all(fitted.converged | (after >= num_epochs)))
     done = num_epochs if finished else int(np.max(np.where(fitted.converged, 0, after)))
     return Chunk({"fit": fitted, "history": history}, done, finished, [record], error)

@@ -99,5 +99,5 @@ def find_error(
       row = int(np.argmin(finite))
       words = key.replace("train", "training").replace("_", " ")
       where = f"epoch {epochs[rows[row]] + 1}"
-      return f"{name}, run {rows[row]}: the {words} is {values[row]} at {where}"
+      return f"{name}, run {rows[row] + 1}: the {words} is {values[row]} at {where}"
   return None

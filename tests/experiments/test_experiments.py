@@ -152,6 +152,9 @@ def check_shown(entry, config, result, tmp_path):
         assert axes.get_xlabel() or axes.get_ylabel(), name
   for rows in content["tables"].values():
     assert len({tuple(row) for row in rows}) == 1  # one header for all rows
+    for word in ("run", "pair", "time"):  # the reports call runs times; arrays count from 0
+      counted = {row[word] for row in rows if isinstance(row.get(word), int)}
+      assert counted == set(range(1, len(counted) + 1)), word
 
 
 def runs_differ(first, second):

@@ -113,7 +113,7 @@ def test_gradient_norm_is_that_of_the_loss():
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_epoch_and_value():
-  with pytest.raises(NonFiniteError, match=r"test, run 0: the loss is (inf|nan) at epoch \d+"):
+  with pytest.raises(NonFiniteError, match=r"test, run 1: the loss is (inf|nan) at epoch \d+"):
     full_batch.fit(
       Monitor(),
       "test",

@@ -164,7 +164,7 @@ def test_gradient_norm_is_the_mean_over_steps(images):
 
 
 def test_a_loss_that_is_not_finite_names_run_epoch_and_value(images):
-  with pytest.raises(NonFiniteError, match="t, run 0: the training loss is nan at epoch 1"):
+  with pytest.raises(NonFiniteError, match="t, run 1: the training loss is nan at epoch 1"):
     training.train_images(Monitor(), "t", task(rate=1e38), images, rng.member_keys(0, 1))
 
 
@@ -185,7 +185,7 @@ def test_a_test_loss_that_is_not_finite_ends_the_run_too():
   measured = {"test_loss": np.array([1.0, np.nan]), "train_loss": np.array([1.0, 1.0])}
   rows, epochs = np.array([3, 5]), np.array([0, 0, 0, 7, 0, 8])
   error = rounds.find_error("t", measured, rows, epochs)
-  assert error == "t, run 5: the test loss is nan at epoch 9"
+  assert error == "t, run 6: the test loss is nan at epoch 9"
   assert rounds.find_error("t", {"test_loss": np.ones(2)}, rows, epochs) is None
 
 
