@@ -36,6 +36,7 @@ from hw1_jax.runs import files, provenance  # noqa: E402
 from hw1_jax.runs.experiment import Experiment  # noqa: E402
 from hw1_jax.runs.folder import RunFolder, default_style  # noqa: E402
 from hw1_jax.runs.main import saved_config  # noqa: E402
+from hw1_jax.summary import VERDICTS  # noqa: E402
 
 START, END = "<!-- results: written by scripts/publish.py -->", "<!-- end of results -->"
 MOST_TABLE = 1_000_000  # bytes of a published table; larger ones stay in the run's folder
@@ -48,6 +49,13 @@ TITLES = {
   "quick": "The quick profile",
 }
 
+
+SEVERAL = {  # verdicts of several claims
+  "holds": "hold",
+  "does not hold": "do not hold",
+  "no difference": "show no difference",
+  "undecided": "undecided",
+}
 
 Read = dict[str, list[Section]]  # published profile -> its sections
 
@@ -191,15 +199,19 @@ def questions_table(read: Read) -> list[str]:
   for topic in topics():
     runs = runs_of(topic, read)
     verdicts = collections.Counter(claim.verdict for _, run in runs for claim in run.claims)
-    counted = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))
+    counted = ", ".join(
+      f"{verdicts[verdict]} {verdict if verdicts[verdict] == 1 else SEVERAL[verdict]}"
+      for verdict in VERDICTS
+      if verdicts[verdict]
+    )
     link = next(
       (f"[figure]({figure})" for profile, _ in runs
        if (ROOT / (figure := f"docs/results/{profile}/{topic.experiment}/figures/"
                              f"{topic.figure}.svg")).exists()),
       "",
     )  # fmt: skip
-    lines.append(f"| {topic.number} | {topic.asks} | "
-                 f"{counted or ('nothing' if runs else 'not run')} | {link} |")  # fmt: skip
+    counted = counted or ("nothing is claimed" if runs else "not run")
+    lines.append(f"| {topic.number} | {topic.asks} | {counted} | {link} |")
   return lines
 
 

@@ -18,7 +18,7 @@ from experiments import minimal_ratio, simulate_function
 from experiments.minimal_ratio import points
 from hw1_jax import data, models, pytrees
 from hw1_jax.command.main import main as hw1
-from hw1_jax.report import compare, markdown, recomputed, verify
+from hw1_jax.report import compare, logged, markdown, recomputed, verify
 from hw1_jax.report.main import main
 from hw1_jax.runs import weights
 from hw1_jax.runs.folder import RunFolder
@@ -130,6 +130,58 @@ def test_curves_that_end_elsewhere_than_the_log_disagree(handed_in, tmp_path):
   path.write_text("\n".join([*lines[:-1], json.dumps(record)]) + "\n")
   wrong = " ".join(outcomes(folder)[verify.DISAGREES])
   assert f"last point of the curve {record['phase']}: loss" in wrong
+
+
+A, B = [0.1, 0.2, 0.3], [0.4, 0.5, 0.6]
+ROWS = np.array([A, B]).T  # [M, 2]
+LOGGED = {
+  "minimal_ratio": (
+    SimpleNamespace(training_loss=np.stack([B, A], axis=1)), {"train": {"loss": A}},
+  ),
+  "interpolation": (
+    SimpleNamespace(ends={"batch/test_loss": ROWS, "batch_independent/test_loss": ROWS[:, ::-1]}),
+    {"batch 2": {"test_loss": B}, "batch 2, own start": {"test_loss": A}},
+  ),
+  "sensitivity": (
+    SimpleNamespace(equal_epochs={"test_loss": ROWS}, equal_steps={"test_loss": ROWS[:, ::-1]}),
+    {"batch 10": {"test_loss": A}, "batch 10, 120 steps": {"test_loss": B},
+     "batch 60": {"test_loss": B}},
+  ),
+  "connectivity": (
+    SimpleNamespace(between={"straight/test_loss": ROWS},
+                    parted={"test_loss": np.stack([ROWS, ROWS[:, ::-1]], axis=1)}),
+    {"a": {"test_loss": A}, "b": {"test_loss": B}, "c after 0": {"test_loss": A},
+     "c after 3": {"test_loss": B}, "d after 3": {"test_loss": A}},
+  ),
+  "label_noise": (
+    SimpleNamespace(train_loss=np.array([[[9, 1], [9, 2]], [[9, 3], [9, 4]]]),
+                    test_error=np.array([[[9, 0.1], [9, 0.2]], [[9, 0.3], [9, 0.4]]])),
+    {"fractions": {"exact_train_loss": [1, 2, 3, 4], "test_accuracy": [0.9, 0.8, 0.7, 0.6]}},
+  ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("experiment", LOGGED)
+def test_the_log_is_compared_with_the_arrays_that_hold_the_same(experiment):
+  result, records = LOGGED[experiment]
+  found = logged.last_values(experiment, result, records)
+  assert len(found) == sum(map(len, records.values()))
+  assert all(np.allclose(told, array) for _, told, array in found), found
+  assert logged.last_values("random_labels", result, records) == []
+  assert logged.last_values(experiment, SimpleNamespace(), records) == []
+
+
+def test_a_summary_of_before_resolution_and_equality_were_held_agrees(handed_in, tmp_path):
+  folder = shutil.copytree(handed_in, tmp_path / "mine")
+  path = folder / "simulate_function" / "summary.json"
+  summary = json.loads(path.read_text())
+  for claim in summary["claims"]:
+    assert {claim.pop("resolution"), claim.pop("equality")} <= {0.0, True}
+  path.write_text(json.dumps(summary))
+  assert outcomes(folder)[verify.DISAGREES] == ["summary.json: SHA-256 as in provenance.json"]
+  summary["claims"][0]["equality"] = "typed in"
+  path.write_text(json.dumps(summary))
+  assert len(outcomes(folder)[verify.DISAGREES]) == 2
 
 
 IMAGES = SimpleNamespace(
