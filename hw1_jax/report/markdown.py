@@ -62,20 +62,21 @@ def claim_table(told: dict[str, Any], page: str = "") -> list[str]:
      cell(row.picture.text) if row.picture else "–"]
     for row in told["rows"]
   ]  # fmt: skip
-  heads = ["", "the report claims", *(head.lower() for head in told["heads"]),
+  heads = ["", "claim", *(head.lower() for head in told["heads"]),
            "effect (95 % interval)"]  # fmt: skip
   return table(heads, rows) if rows else []
 
 
 def numbers(run: Run) -> list[str]:
-  """Returns a run's numbers beside the reported ones, as the page has them."""
-  rows = []
-  for row in number_rows(run.summary.numbers):
+  """Returns a run's numbers beside the reported ones, if any, as the page has them."""
+  rows, found = [], number_rows(run.summary.numbers)
+  told = any(row.reported.head for row in found)
+  for row in found:
     unit = f" [{row.number.unit}]" if row.number.unit else ""
-    parts = (row.reported, row.median, row.least, row.most)
+    parts = (*([row.reported] if told else []), row.median, row.least, row.most)
     texts = [row.number.name + unit, *(part.head + part.tail for part in parts), row.runs]
     rows.append([cell(text) for text in texts])
-  heads = ["quantity", "reported", "ours, median", "least", "most", "runs"]
+  heads = ["quantity", *(["reported"] if told else []), "ours, median", "least", "most", "runs"]
   return table(heads, rows) if rows else []
 
 

@@ -268,7 +268,7 @@ def test_markdown_answers_first_with_its_figures_beside_it(tmp_path, capsys):
   path = Path(capsys.readouterr().out.strip())
   assert path == tmp_path / "long_report" / "REPORT.md"
   text = path.read_text()
-  assert text.index("claims judged") < text.index("| the report claims |") < text.index("## 1.1.1")
+  assert text.index("claims judged") < text.index("| claim |") < text.index("## 1.1.1")
   images = re.findall(r"!\[[^\]]*\]\(([^)]*)\)", text)
   assert len(images) >= 9
   assert all((path.parent / image).is_file() for image in images)
@@ -296,3 +296,11 @@ def test_a_single_run_has_a_page_wherever_its_folder_is(handed_in, tmp_path, cap
   page = (tmp_path / "fit" / "report.html").read_text()
   assert 'id="simulate_function"' in page
   assert not re.search(r'src="(?!data:)', page)  # it holds its figures
+
+
+@pytest.mark.parametrize(("reported", "columns"), [(None, 5), (0.25, 6)])
+def test_a_column_of_reported_numbers_stands_where_there_are_any(reported, columns):
+  numbers = (Number("loss", (1.0, 2.0)), Number("ratio", (0.5, 0.75), "", reported))
+  heads = markdown.numbers(SimpleNamespace(summary=SimpleNamespace(numbers=numbers)))[0]
+  assert heads.count("|") == columns + 1
+  assert ("reported" in heads) == (reported is not None)

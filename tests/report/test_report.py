@@ -395,7 +395,7 @@ def test_the_authors_own_settings_stand_beside_the_printed_ones(tmp_path):
   files["summary.json"]["claims"][0]["verdict"] = "no difference"
   write_run(tmp_path / "long_notebook" / "gradient_norm", files)
   words = page_of(tmp_path / "long_report").words
-  assert "The report claims As printed As run by its author Effect" in words
+  assert "Claim As printed As run by its author Effect" in words
   assert "The norm falls. L-1a ✓ holds = no difference true in 3 of 3 runs" in words
   assert "1.2.2 as run by its author The loss falls by a factor of 50 & more. Figure 2." in words
   other = page_of(tmp_path / "long_notebook").words
