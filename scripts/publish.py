@@ -15,6 +15,7 @@ the two `results` marks are written from the published files alone.
 import argparse
 import collections
 import dataclasses
+import functools
 import importlib
 import pathlib
 import re
@@ -83,6 +84,12 @@ def settings_of(experiment: Experiment, folder: RunFolder) -> Any:
   return saved_config(experiment, folder)
 
 
+@functools.cache
+def presenter() -> str | None:
+  """Returns the commit that presents: as it was before the first published file changed it."""
+  return provenance.environment()["git_commit"]
+
+
 def publish_run(topic: Topic, source: pathlib.Path, target: pathlib.Path) -> None:
   """Writes what is published of a finished run folder; UserError where it is damaged."""
   experiment = importlib.import_module(f"experiments.{topic.experiment}").EXPERIMENT
@@ -102,7 +109,7 @@ def publish_run(topic: Topic, source: pathlib.Path, target: pathlib.Path) -> Non
   files.write_json(target / "summary.json", content)
   facts = folder.provenance()
   facts["command"] = portable(str(facts.get("command", "")))
-  facts["presented_by"] = provenance.environment()["git_commit"]
+  facts["presented_by"] = presenter()
   facts["checksums"] = {**facts["checksums"], **written.checksums("summary.json")}
   facts["files"] = sorted(
     str(path.relative_to(target)) for path in target.glob("*/*") if path.is_file()
