@@ -4,11 +4,12 @@ The equations and what stationary means stand in `kinks`. A point is searched wi
 held kinks, at most one per unit; `kinks.certify` judges what comes out, by itself.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from hw1_jax import pytrees
 from hw1_jax.analysis import levenberg_marquardt as lm
 from hw1_jax.analysis.kinks import Network, Params, extend, from_params, held_normals, to_params
 
@@ -123,17 +124,15 @@ def minimize(
     total = point.residuals @ point.residuals
     gram, normals = _gram(problem, point)
     scale = jnp.max(jnp.diag(gram))
-    damping = jnp.where(state.step == 0, lm.INITIAL_DAMPING * scale, state.damping)
-    damping = jnp.maximum(damping, lm.LEAST_DAMPING * scale)
+    damping = lm.bound_damping(state.step, state.damping, scale)
     step, promised = _step(problem, point, gram, normals, damping)
     trial, held, reached = _better_trial(problem, point, step)
     falls, lowered, factor = lm.judge(total, promised, reached, damping, state.factor)
-    end = jnp.where(state.step >= max_iterations, lm.OUT_OF_STEPS, -1)
-    end = jnp.where(~falls & (damping > lm.MOST_DAMPING * scale), lm.STUCK, end)
-    end = jnp.where(total / inputs.shape[0] <= loss_tolerance, lm.LOW_LOSS, end)
-    end = jnp.where(stationarity <= tolerance, lm.REACHED, end)
-    moved = _choose(falls, (trial, held), (point.network, point.held))
-    network, held = _choose(end < 0, moved, (state.network, state.held))
+    stuck = lm.is_stuck(falls, damping, scale)
+    low = total / inputs.shape[0] <= loss_tolerance
+    end = lm.find_end(state.step >= max_iterations, stuck, low, stationarity <= tolerance)
+    moved = pytrees.choose(falls, (trial, held), (point.network, point.held))
+    network, held = pytrees.choose(end < 0, moved, (state.network, state.held))
     return _State(network, held, lowered, factor, state.step + (end < 0), end,
                   state.losses.at[state.step].set(total / inputs.shape[0]),
                   state.history.at[state.step].set(stationarity))  # fmt: skip
@@ -242,9 +241,5 @@ def _better_trial(
     return jnp.sum(jnp.square(_evaluate(problem, network, held).residuals))
 
   far, near = total(whole, point.held), total(stopped, held)
-  network, held = _choose(near < far, (stopped, held), (whole, point.held))
+  network, held = pytrees.choose(near < far, (stopped, held), (whole, point.held))
   return network, held, jnp.minimum(near, far)
-
-
-def _choose(condition: jax.Array, yes: Any, no: Any) -> Any:
-  return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)

@@ -32,8 +32,24 @@ import jax.numpy as jnp
 import numpy as np
 
 from hw1_jax import pytrees
+from hw1_jax.analysis.damping import (  # names that the other searches and their users take here
+  ENDS,
+  LOW_LOSS,
+  OUT_OF_STEPS,
+  REACHED,
+  STUCK,
+  bound_damping,
+  find_end,
+  is_stuck,
+  judge,
+)
 
 PyTree = Any
+__all__ = [
+  "ENDS", "LOW_LOSS", "MAX_ITERATIONS", "OUT_OF_STEPS", "REACHED", "STUCK", "TOLERANCE", "Minimum",
+  "bent_step", "bound_damping", "find_end", "is_stuck", "judge", "make_divisors", "memory_bytes",
+  "minimize", "require_float64", "require_options",
+]  # fmt: skip
 
 TOLERANCE = 1e-10  # our choice: smooth networks reach it
 MAX_ITERATIONS = 5000  # our choice: with a reserve to the 2983 above
@@ -41,20 +57,6 @@ MAX_ITERATIONS = 5000  # our choice: with a reserve to the 2983 above
 # all but without effect, such as decayed weights of dead units, would be thrown far off.
 SHORTEST = 1e-2
 BEND = 0.75  # the most of 2 |D a| / |D d|; Transtrum & Sethna's choice
-INITIAL_DAMPING = 1e-3  # times the largest diagonal entry of J J' or J'J; Nielsen's for good starts
-SHRINK = 0.1  # a step lowers the damping to no less than this fraction
-# Below this fraction of the largest diagonal entry the system is as good as undamped in float64.
-LEAST_DAMPING = 1e-16
-# The search is stuck where even a step damped this much (same unit) does not lower the loss.
-MOST_DAMPING = 1e8
-# Sums of squares that differ by less than this fraction are equal up to rounding. Where the model
-# promises no more, a step is taken that does not raise the loss by more: the gradient, which is
-# accurate to its own rounding, goes on falling.
-ROUNDING = 1e-13
-
-# How a search ended.
-REACHED, LOW_LOSS, STUCK, OUT_OF_STEPS = range(4)
-ENDS = ("tolerance", "loss at rounding", "no step lowers the loss", "out of steps")
 
 
 class Minimum(NamedTuple):
@@ -138,30 +140,6 @@ def make_divisors(columns: jax.Array) -> jax.Array:
   return jnp.where(longest > 0, jnp.maximum(columns, SHORTEST * longest), 1.0)
 
 
-def judge(
-  total: jax.Array, promised: jax.Array, reached: jax.Array, damping: jax.Array, factor: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-  """Returns (whether a step is taken, the next damping, the next factor of its increase).
-
-  Args:
-    total: the sum of squares before the step.
-    promised: the model's after it.
-    reached: the true one after it.
-    damping: of the step.
-    factor: by which the damping grows if the step is not taken.
-
-  >>> import jax.numpy as jnp
-  >>> takes, damping, _ = judge(*map(jnp.asarray, (2.0, 1.0, 1.0, 0.5, 2.0)))  # as promised
-  >>> bool(takes), round(float(damping), 3)
-  (True, 0.05)
-  """
-  at_rounding = total - promised <= ROUNDING * total
-  takes = (reached < total) | (at_rounding & (reached <= (1 + ROUNDING) * total))
-  gain = jnp.where(at_rounding, 1.0, jnp.minimum((total - reached) / (total - promised), 1.0))
-  shrunk = damping * jnp.clip(1 - (2 * gain - 1) ** 3, SHRINK, 2.0)
-  return takes, jnp.where(takes, shrunk, damping * factor), jnp.where(takes, 2.0, 2.0 * factor)
-
-
 def minimize(
   residuals: Callable[[PyTree], jax.Array],
   params: PyTree,
@@ -222,16 +200,14 @@ def minimize(
     divisors = make_divisors(columns)
     scaled = matrix / divisors
     scale = jnp.max(jnp.sum(jnp.square(scaled), axis=1 if size <= start.size else 0))
-    damping = jnp.where(state.step == 0, INITIAL_DAMPING * scale, state.damping)
-    damping = jnp.maximum(damping, LEAST_DAMPING * scale)
+    damping = bound_damping(state.step, state.damping, scale)
     step, promised = bent_step(flat, theta, values, scaled, divisors, damping)
     trial = theta + step
     reached = jnp.sum(jnp.square(flat(trial)))
     falls, lowered, factor = judge(total, promised, reached, damping, state.factor)
-    end = jnp.where(state.step >= max_iterations, OUT_OF_STEPS, -1)
-    end = jnp.where(~falls & (damping > MOST_DAMPING * scale), STUCK, end)
-    end = jnp.where(total / size <= loss_tolerance, LOW_LOSS, end)
-    end = jnp.where(norm <= tolerance, REACHED, end)
+    stuck = is_stuck(falls, damping, scale)
+    end = find_end(state.step >= max_iterations, stuck, total / size <= loss_tolerance,
+                   norm <= tolerance)  # fmt: skip
     return _State(
       jnp.where((end < 0) & falls, trial, theta),
       columns,

@@ -99,18 +99,16 @@ def minimize(
     rows = jnp.where((held >= 0)[:, None], kinks.normals, 0.0)
     scaled = held_kinks.project(jacobian / divisors, rows / divisors, held)
     scale = jnp.max(jnp.sum(jnp.square(scaled), axis=1 if size <= theta.size else 0))
-    damping = jnp.where(state.step == 0, lm.INITIAL_DAMPING * scale, state.damping)
-    damping = jnp.maximum(damping, lm.LEAST_DAMPING * scale)
+    damping = lm.bound_damping(state.step, state.damping, scale)
     step, promised = lm.bent_step(lambda t: held_kinks.residuals(network, t, held), theta, values,
                                   scaled, divisors, damping)  # fmt: skip
     trial, trial_held, reached = _better_trial(network, theta, held, step)
     falls, lowered, factor = lm.judge(total, promised, reached, damping, state.factor)
-    end = jnp.where(state.step >= max_iterations, lm.OUT_OF_STEPS, -1)
-    end = jnp.where(~falls & (damping > lm.MOST_DAMPING * scale), lm.STUCK, end)
-    end = jnp.where(total / size <= loss_tolerance, lm.LOW_LOSS, end)
-    end = jnp.where(stationarity <= tolerance, lm.REACHED, end)
-    moved = _choose(falls, (trial, trial_held), (theta, held))
-    theta, held = _choose(end < 0, moved, (state.theta, state.held))
+    stuck = lm.is_stuck(falls, damping, scale)
+    end = lm.find_end(state.step >= max_iterations, stuck, total / size <= loss_tolerance,
+                      stationarity <= tolerance)  # fmt: skip
+    moved = pytrees.choose(falls, (trial, trial_held), (theta, held))
+    theta, held = pytrees.choose(end < 0, moved, (state.theta, state.held))
     return _State(theta, held, columns, lowered, factor, state.step + (end < 0), end,
                   state.losses.at[state.step].set(total / size),
                   state.history.at[state.step].set(stationarity))  # fmt: skip
@@ -158,9 +156,5 @@ def _better_trial(
   far = residuals @ residuals
   values = held_kinks.residuals(network, stopped, stopped_held)
   near = values @ values
-  chosen, held = _choose(near < far, (stopped, stopped_held), (whole, held))
+  chosen, held = pytrees.choose(near < far, (stopped, stopped_held), (whole, held))
   return chosen, held, jnp.minimum(near, far)
-
-
-def _choose(condition: jax.Array, yes: Any, no: Any) -> Any:
-  return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
