@@ -150,6 +150,7 @@ def minimal_ratio(sizes: settings.Sizes) -> Work:
   train = devices.map_members(chunk)
   states = jax.vmap(lambda params: full_batch.start_state(params, optimizer))(start)
 
+  @devices.one_lapack_thread()
   def work() -> Any:
     trained, _ = train(states, *batches)
     return jax.block_until_ready(ratios(trained.train.params))
@@ -173,7 +174,7 @@ def critical_points(sizes: settings.Sizes) -> Work:
 
   searches = devices.map_members(search)
   vectors = start.astype(jnp.float64)
-  return lambda: jax.block_until_ready(searches(vectors))
+  return devices.one_lapack_thread()(lambda: jax.block_until_ready(searches(vectors)))
 
 
 def interpolation(sizes: settings.Sizes) -> Work:

@@ -3,6 +3,9 @@
 import os
 import pathlib
 
+# Test processes share the cores, and LAPACKs with threads wait for each other. Read by NumPy.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import jax
 import pytest
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hw1_jax import data
+from hw1_jax import data, devices
 from hw1_jax.errors import UserError
 from hw1_jax.loops import RunFailed
 from hw1_jax.runs import exits, files, flags, memory, weights
@@ -134,7 +134,8 @@ def compute(
     files.write_bytes(folder.path / "run.flags", flags.run_flags(experiment, config, options))
   with recorded(record, monitor), resuming(monitor.resumed_from):
     inputs = (config, images) if experiment.uses_images else (config,)
-    result = experiment.run(*inputs, monitor)
+    with devices.one_lapack_thread():
+      result = experiment.run(*inputs, monitor)
     if is_writer():
       files.write_result(folder.path / "result.npz", result)
       if monitor.weights:

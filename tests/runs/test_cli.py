@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import toy
 from matplotlib.figure import Figure
+from threadpoolctl import ThreadpoolController, threadpool_info
 
 from hw1_jax.errors import UserError
 from hw1_jax.loops import Chunk
@@ -354,3 +356,14 @@ def test_many_short_loops_still_log_every_half_minute(tmp_path, monkeypatch, cap
   lines = [line for line in capfd.readouterr().err.splitlines() if "epochs" in line]
   assert len(lines) == 7  # after 32, 64, ... seconds
   assert lines[0] == "toy: loop 1: 2 of 2 epochs, at most 0 s left"
+
+
+def test_an_experiment_computes_with_one_lapack_thread_whatever_the_process_has(tmp_path):
+  seen = []
+
+  def look(step):
+    seen.extend(one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas")
+
+  with ThreadpoolController().limit(limits=2, user_api="blas"):
+    assert toy.command(toy.make_experiment(on_step=look), f"--workdir={tmp_path / 'run'}").code == 0
+  assert set(seen) == {1}

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from threadpoolctl import ThreadpoolController, threadpool_info
 
 from hw1_jax import devices, models, rng
 from hw1_jax.training import full_batch, losses, optimizers
@@ -30,6 +31,20 @@ def test_wrong_form_and_wrong_number_of_devices_are_refused():
     devices.map_members(scaled_sum, form="pmap")
   with pytest.raises(ValueError, match="num_devices: got 99, expected 1 to 2"):
     devices.map_members(scaled_sum, num_devices=99)
+
+
+def lapack_threads():
+  return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+
+def test_lapack_has_one_thread_within_the_block_and_its_own_number_after_it():
+  with ThreadpoolController().limit(limits=2, user_api="blas"):
+    with devices.one_lapack_thread():
+      assert lapack_threads() == {1}
+    assert lapack_threads() == {2}
+    with pytest.raises(KeyError), devices.one_lapack_thread():
+      raise KeyError
+    assert lapack_threads() == {2}
 
 
 def test_what_is_shared_lies_on_the_devices_of_its_members_only():
