@@ -21,7 +21,6 @@ import pathlib
 import re
 import shutil
 import sys
-from typing import Any
 
 import jax
 
@@ -34,7 +33,6 @@ from hw1_jax.report import markdown, page  # noqa: E402
 from hw1_jax.report.assignment import EXPERIMENTS, Topic, topics  # noqa: E402
 from hw1_jax.report.reading import Run, Section, collect  # noqa: E402
 from hw1_jax.runs import files, provenance  # noqa: E402
-from hw1_jax.runs.experiment import Experiment  # noqa: E402
 from hw1_jax.runs.folder import RunFolder, default_style  # noqa: E402
 from hw1_jax.runs.main import saved_config  # noqa: E402
 from hw1_jax.summary import VERDICTS  # noqa: E402
@@ -74,16 +72,6 @@ def portable(text: str) -> str:
   return re.sub(r"(?<==)/[^\s'\"]*", "DIR", text)
 
 
-def settings_of(experiment: Experiment, folder: RunFolder) -> Any:
-  """Returns a run's settings; one that did not exist when it was made has its default."""
-  saved = files.read_json(folder.path / "config.json")
-  known = {field.name for field in dataclasses.fields(experiment.config)}
-  if isinstance(saved, dict) and set(saved) < known:
-    print(f"{folder.path.name}: {', '.join(sorted(known - set(saved)))} as by default")
-    return experiment.config(**saved)
-  return saved_config(experiment, folder)
-
-
 @functools.cache
 def presenter() -> str | None:
   """Returns the commit that presents: as it was before the first published file changed it."""
@@ -94,7 +82,7 @@ def publish_run(topic: Topic, source: pathlib.Path, target: pathlib.Path) -> Non
   """Writes what is published of a finished run folder; UserError where it is damaged."""
   experiment = importlib.import_module(f"experiments.{topic.experiment}").EXPERIMENT
   folder, written = RunFolder(source), RunFolder(target)
-  config = settings_of(experiment, folder)
+  config = saved_config(experiment, folder)
   folder.verify(("config.json", "result.npz"))
   result = files.read_result(source / "result.npz", experiment.result)
   target.mkdir(parents=True)

@@ -9,8 +9,6 @@ import pytest
 from test_readme import load_script
 
 from experiments import gradient_norm
-from hw1_jax.errors import UserError
-from hw1_jax.runs.folder import RunFolder
 from hw1_jax.runs.main import main as run
 
 MARKS = "{0}\n\nold\n\n{1}\n"
@@ -80,17 +78,20 @@ def test_a_finished_run_is_published_and_the_rest_is_said_not_to_be_run(publish,
   assert judged == ["gradient_norm"]  # not what is missing, nor what a profile is not asked for
 
 
-def test_a_setting_that_came_later_has_its_default(publish, results, tmp_path, capsys):
-  folder = shutil.copytree(results / "tiny" / "gradient_norm", tmp_path / "gradient_norm")
-  saved = json.loads((folder / "config.json").read_text())
-  seed = saved.pop("seed")
-  (folder / "config.json").write_text(json.dumps(saved))
-  experiment = gradient_norm.EXPERIMENT
-  assert publish.settings_of(experiment, RunFolder(folder)).seed == seed == 0
-  assert "gradient_norm: seed as by default" in capsys.readouterr().out
-  (folder / "config.json").write_text(json.dumps({**saved, "seed": 0, "gone": 1}))
-  with pytest.raises(UserError, match="does not hold the settings"):
-    publish.settings_of(experiment, RunFolder(folder))
+def test_a_run_that_lacks_a_setting_is_refused_not_filled_with_a_default(
+  publish, results, tmp_path, capsys
+):
+  """Only what is marked as having come later has its default: see test_cli.py."""
+  copy = shutil.copytree(results, tmp_path / "copy")
+  path = copy / "tiny" / "gradient_norm" / "config.json"
+  saved = json.loads(path.read_text())
+  without = {name: value for name, value in saved.items() if name != "learning_rate"}
+  for wrong in (without, {**saved, "gone": 1}, {**without, "gone": 1}):
+    path.write_text(json.dumps(wrong))
+    assert publish.main(["tiny", f"--results={copy}"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "config.json does not hold the settings of gradient_norm" in line
+    assert not (publish.DOCS / "tiny").exists()
 
 
 @pytest.mark.parametrize(("words", "said"), [
