@@ -50,21 +50,33 @@ class Config(shared.FunctionSettings):
   saddle_activation: str = shared.activation("tanh")
   saddle_runs: int = setting(20, "saddles sought from each epoch", minimum=1, maximum=10_000)
 
+  def __post_init__(self) -> None:
+    super().__post_init__()
+    enough = int(self.saddle_widths.split("-")[0]) >= 2
+    self.require(
+      enough, "saddle_widths", "2 units or more in the first layer, to embed fewer in it"
+    )
+
 
 def memory_need(config: Config) -> Need:
-  """Returns what the exact Hessians take: eight matrices of P^2 on every device.
+  """Returns what the exact Hessians of the larger networks take: eight P^2 on every device.
 
   The matrix, 1.5 more while it is built, its copy within the held kinks, and the eigenvalue
   solver's two, and a third more for what lies between. The search itself is smaller. Measured with
   3001 parameters on 2 devices: 0.92 GB above the start, of 1.14 asked for.
   """
-  size = points.num_parameters(config.widths)
-  devices = min(jax.local_device_count(), config.num_runs)
+  sizes = {
+    name: points.num_parameters(getattr(config, name)) for name in ("widths", "saddle_widths")
+  }
+  name = max(sizes, key=lambda name: sizes[name])
+  size = sizes[name]
+  runs = config.num_runs if name == "widths" else config.saddle_runs
+  devices = min(jax.local_device_count(), runs)
   search = analysis.levenberg_marquardt.memory_bytes(config.num_points, size)
   return Need(
     float(devices * (8 * size**2 * np.dtype(np.float64).itemsize + search)),
-    "widths",
-    config.widths,
+    name,
+    getattr(config, name),
     f"exact Hessians of {size} parameters on {devices} devices",
     "use a smaller net or fewer devices, num_devices=1; experiments.gradient_norm needs no Hessian",
   )

@@ -1,4 +1,10 @@
-"""Products, Lanczos, quadrature, traces: prescribed spectra, exact Hessians, exact counts."""
+"""Products, Lanczos, quadrature, traces: prescribed spectra, exact Hessians, exact counts.
+
+What is under test runs inside `jit`, as the experiments run it; op by op it compiles a hundred
+programs where one will do.
+"""
+
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +29,22 @@ def matrix_with(values, seed=0):
   return jnp.asarray(basis @ np.diag(values) @ basis.T)
 
 
+def lanczos(operator, starts, num_steps):
+  return jax.jit(lambda starts: analysis.tridiagonalize(operator, starts, num_steps))(starts)
+
+
+quadrature = jax.jit(analysis.quadrature)
+
+
+def probed(operator, key, **options):
+  return jax.jit(lambda key: analysis.spectral_quadrature(operator, key, **options))(key)
+
+
+def extreme_pairs(operator, key, **options):
+  found = jax.jit(lambda key: analysis.extreme_eigenpairs(operator, key, **options))(key)
+  return analysis.lanczos.Eigenpairs(*map(np.asarray, found))
+
+
 def function_loss(model):
   def loss(params, batch):
     return losses.mse(models.apply(model, params, batch[0]), batch[1])
@@ -37,6 +59,7 @@ def function_net(widths, activation="tanh", seed=0):
   return model, params, (jnp.asarray(x), jnp.asarray(y))
 
 
+@functools.cache
 def image_net(widths=(6, 4), inputs=5, count=37):
   model = models.MLP(widths)
   params = pytrees.cast(models.init(model, jax.random.key(1), (1, inputs)), jnp.float64)
@@ -48,21 +71,34 @@ def image_net(widths=(6, 4), inputs=5, count=37):
   return model, params, batch
 
 
+def image_loss(params, batch):
+  model, _, _ = image_net()
+  return losses.cross_entropy(models.apply(model, params, batch[0]), batch[1])
+
+
+@functools.cache
+def exact_hessian():
+  _, params, batch = image_net()
+  return jax.jit(lambda p: analysis.hessian(lambda q: image_loss(q, batch), p))(params)
+
+
 @pytest.mark.parametrize("recompute", [False, True])
 @pytest.mark.parametrize("batch_size", [1, 10, 37, 1000])  # of 37 examples
 def test_hessian_products_equal_the_exact_hessian_whatever_the_batches(batch_size, recompute):
-  model, params, batch = image_net()
+  _, params, batch = image_net()
+  probes = np.eye(len(exact_hessian()))
 
-  def loss(params, batch):
-    return losses.cross_entropy(models.apply(model, params, batch[0]), batch[1])
+  @jax.jit
+  def products(params, batch):
+    operator = analysis.hessian_operator(
+      image_loss, params, batch, batch_size=batch_size, recompute=recompute
+    )
+    assert operator.size == len(probes)
+    return operator.product(jnp.asarray(probes)), operator.product(jnp.asarray(probes[3]))
 
-  operator = analysis.hessian_operator(
-    loss, params, batch, batch_size=batch_size, recompute=recompute
-  )
-  exact = analysis.hessian(lambda p: loss(p, batch), params)
-  probes = jnp.eye(operator.size)
-  np.testing.assert_allclose(jax.jit(operator.product)(probes), exact, atol=1e-13)
-  np.testing.assert_allclose(operator.product(probes[3]), exact[3], atol=1e-13)
+  several, one = products(params, batch)
+  np.testing.assert_allclose(several, exact_hessian(), atol=1e-13)
+  np.testing.assert_allclose(one, exact_hessian()[3], atol=1e-13)
 
 
 @pytest.mark.parametrize("batch_size", [10, 37])
@@ -73,14 +109,21 @@ def test_gauss_newton_products_equal_the_matrix_written_out(batch_size):
   def logits(vector):
     return models.apply(model, unravel(vector), batch[0])
 
-  operator = analysis.gauss_newton_operator(
-    lambda p, x: models.apply(model, p, x), losses.cross_entropy, params, batch,
-    batch_size=batch_size,
-  )  # fmt: skip
-  jacobian, p = jax.jacobian(logits)(theta), jax.nn.softmax(logits(theta))
-  curvature = jax.vmap(jnp.diag)(p) - p[:, :, None] * p[:, None, :]
-  exact = jnp.einsum("nap,nab,nbq->pq", jacobian, curvature, jacobian) / len(p)
-  np.testing.assert_allclose(operator.product(jnp.eye(operator.size)), exact, atol=1e-13)
+  @jax.jit
+  def product(params):
+    operator = analysis.gauss_newton_operator(
+      lambda p, x: models.apply(model, p, x), losses.cross_entropy, params, batch,
+      batch_size=batch_size,
+    )  # fmt: skip
+    return operator.product(jnp.eye(operator.size))
+
+  @jax.jit
+  def written_out(theta):
+    jacobian, p = jax.jacobian(logits)(theta), jax.nn.softmax(logits(theta))
+    curvature = jax.vmap(jnp.diag)(p) - p[:, :, None] * p[:, None, :]
+    return jnp.einsum("nap,nab,nbq->pq", jacobian, curvature, jacobian) / len(p)
+
+  np.testing.assert_allclose(product(params), written_out(theta), atol=1e-13)
 
 
 def test_a_product_makes_no_forward_pass_of_its_own():
@@ -112,30 +155,30 @@ def test_lanczos_finds_a_prescribed_spectrum_and_its_basis_stays_orthonormal():
   values = np.concatenate([np.linspace(-1, 1, 180), [5.0, 20.0, 100.0]])
   operator = products.matrix_operator(matrix_with(values))
   starts = jax.random.normal(jax.random.key(0), (3, 183))
-  run = analysis.tridiagonalize(operator, starts, 183)
+  run = lanczos(operator, starts, 183)
   np.testing.assert_allclose(
-    analysis.quadrature(run).nodes, np.broadcast_to(np.sort(values), (3, 183)), atol=1e-10
+    quadrature(run).nodes, np.broadcast_to(np.sort(values), (3, 183)), atol=1e-10
   )
   for k in range(3):
-    gram = run.basis[:, k] @ run.basis[:, k].T
+    basis = np.asarray(run.basis[:, k])
+    gram = basis @ basis.T
     np.testing.assert_allclose(gram, np.eye(183), atol=1e-11)
 
 
 def test_lanczos_in_float32_keeps_its_basis_orthonormal():
   values = np.concatenate([np.linspace(0, 1, 400), [10.0, 1e3]])
   operator = products.matrix_operator(matrix_with(values).astype(jnp.float32))
-  run = analysis.tridiagonalize(
-    operator, jax.random.normal(jax.random.key(0), (1, 402), jnp.float32), 100
-  )
+  run = lanczos(operator, jax.random.normal(jax.random.key(0), (1, 402), jnp.float32), 100)
+  basis = np.asarray(run.basis)[:, 0]
   # 100 products of unit vectors, each to about 400 eps in the worst case
-  np.testing.assert_allclose(run.basis[:, 0] @ run.basis[:, 0].T, np.eye(100), atol=1e-4)
+  np.testing.assert_allclose(basis @ basis.T, np.eye(100), atol=1e-4)
 
 
 def test_lanczos_stops_at_an_invariant_subspace():
-  operator = products.matrix_operator(jnp.diag(jnp.array([2.0] * 5 + [3.0] * 5)))
-  run = analysis.tridiagonalize(operator, jnp.ones((1, 10)), 6)
-  nodes, weights = analysis.quadrature(run)
-  np.testing.assert_allclose(run.off[0, 1:], 0)
+  operator = products.matrix_operator(jnp.asarray(np.diag([2.0] * 5 + [3.0] * 5)))
+  run = lanczos(operator, np.ones((1, 10)), 6)
+  nodes, weights = quadrature(run)
+  np.testing.assert_allclose(np.asarray(run.off)[0, 1:], 0)
   held = np.asarray(weights[0]) > 1e-12
   np.testing.assert_allclose(np.asarray(nodes[0])[held], [2, 3], rtol=1e-12)
   np.testing.assert_allclose(np.asarray(weights[0])[held], [0.5, 0.5], rtol=1e-12)
@@ -143,31 +186,32 @@ def test_lanczos_stops_at_an_invariant_subspace():
 
 def test_quadrature_is_exact_for_polynomials():
   values = np.linspace(-2, 3, 60)
-  matrix = matrix_with(values)
-  start = jax.random.normal(jax.random.key(3), (1, 60))
-  unit = start[0] / jnp.linalg.norm(start)
-  nodes, weights = analysis.quadrature(
-    analysis.tridiagonalize(products.matrix_operator(matrix), start, 5)
+  matrix = np.asarray(matrix_with(values))
+  start = np.random.default_rng(3).normal(size=(1, 60))
+  unit = start[0] / np.linalg.norm(start)
+  nodes, weights = map(
+    np.asarray, quadrature(lanczos(products.matrix_operator(jnp.asarray(matrix)), start, 5))
   )
   for degree in range(10):  # 2 * 5 - 1
-    moment = unit @ jnp.linalg.matrix_power(matrix, degree) @ unit
-    np.testing.assert_allclose(jnp.sum(weights * nodes**degree), moment, rtol=1e-10, atol=1e-12)
-  tenth = unit @ jnp.linalg.matrix_power(matrix, 10) @ unit
-  assert abs(float(jnp.sum(weights * nodes**10) / tenth) - 1) > 1e-6
+    moment = unit @ np.linalg.matrix_power(matrix, degree) @ unit
+    np.testing.assert_allclose(np.sum(weights * nodes**degree), moment, rtol=1e-10, atol=1e-12)
+  tenth = unit @ np.linalg.matrix_power(matrix, 10) @ unit
+  assert abs(float(np.sum(weights * nodes**10) / tenth) - 1) > 1e-6
 
 
 def test_density_agrees_with_the_exact_one_within_its_error_bars():
   values = np.sort(np.random.default_rng(5).normal(size=500))
   operator = products.matrix_operator(matrix_with(values))
-  found = analysis.spectral_quadrature(operator, jax.random.key(1), num_probes=16, num_steps=60)
+  found = probed(operator, jax.random.key(1), num_probes=16, num_steps=60)
   grid = np.linspace(-3, 3, 25)
-  estimate = analysis.density(found, grid, 0.3)
+  density = jax.jit(analysis.density)
+  estimate = density(found, grid, 0.3)
   bumps = np.exp(-(((grid[:, None] - values) / 0.3) ** 2) / 2) / (0.3 * np.sqrt(2 * np.pi))
   deviation = (np.asarray(estimate.mean) - bumps.mean(1)) / np.asarray(estimate.error)
   assert np.abs(deviation).max() < 5
   assert 0.3 < np.sqrt(np.mean(deviation**2)) < 2  # the bars are neither too wide nor too narrow
   wide = np.linspace(-8, 8, 400)
-  area = np.sum(analysis.density(found, wide, 0.3).mean) * (wide[1] - wide[0])
+  area = np.sum(density(found, wide, 0.3).mean) * (wide[1] - wide[0])
   np.testing.assert_allclose(area, 1, rtol=1e-6)
 
 
@@ -178,7 +222,7 @@ def test_interval_of_the_positive_fraction_holds_the_exact_one(threshold):
   exact = np.mean(values > threshold)
   widths = []
   for steps in (10, 80):
-    found = analysis.spectral_quadrature(operator, jax.random.key(2), num_probes=8, num_steps=steps)
+    found = probed(operator, jax.random.key(2), num_probes=8, num_steps=steps)
     fraction, low, high = analysis.positive_fraction(found, threshold)
     assert low <= exact <= high
     assert low <= fraction <= high
@@ -188,26 +232,23 @@ def test_interval_of_the_positive_fraction_holds_the_exact_one(threshold):
 
 def test_extreme_eigenpairs_of_a_quadratic_with_residuals():
   values = np.concatenate([np.linspace(-1, 1, 300), [-4.0, 6.0, 9.0]])
-  matrix = matrix_with(values)
-  pairs = analysis.extreme_eigenpairs(
-    products.matrix_operator(matrix), jax.random.key(0), num_largest=3, num_smallest=2, num_steps=40
-  )
-  np.testing.assert_allclose(pairs.values[jnp.array([0, 1, 3])], [9, 6, -4], rtol=1e-10)
+  matrix = np.asarray(matrix_with(values))
+  operator = products.matrix_operator(jnp.asarray(matrix))
+  pairs = extreme_pairs(operator, jax.random.key(0), num_largest=3, num_smallest=2, num_steps=40)
+  np.testing.assert_allclose(pairs.values[[0, 1, 3]], [9, 6, -4], rtol=1e-10)
   exact = np.linalg.eigvalsh(matrix)
   for value, vector, residual in zip(*pairs):
-    np.testing.assert_allclose(jnp.linalg.norm(vector), 1, rtol=1e-12)
+    np.testing.assert_allclose(np.linalg.norm(vector), 1, rtol=1e-12)
     away = np.abs(exact - value).min()
     assert away <= residual + 1e-12
-    exactly = jnp.linalg.norm(matrix @ vector - value * vector)
+    exactly = np.linalg.norm(matrix @ vector - value * vector)
     np.testing.assert_allclose(residual, exactly, rtol=1e-7, atol=1e-12)
   assert pairs.residuals[2] > 1e-3  # in the bulk: not converged, and it says so
 
 
 def test_pairs_beyond_the_distinct_eigenvalues_are_nan():
-  operator = products.matrix_operator(jnp.diag(jnp.array([2.0] * 5 + [3.0] * 5)))
-  pairs = analysis.extreme_eigenpairs(
-    operator, jax.random.key(0), num_largest=2, num_smallest=1, num_steps=5
-  )
+  operator = products.matrix_operator(jnp.asarray(np.diag([2.0] * 5 + [3.0] * 5)))
+  pairs = extreme_pairs(operator, jax.random.key(0), num_largest=2, num_smallest=1, num_steps=5)
   np.testing.assert_allclose(pairs.values[:2], [3, 2], rtol=1e-9)
   assert np.isnan(pairs.values[2])
 
@@ -215,9 +256,10 @@ def test_pairs_beyond_the_distinct_eigenvalues_are_nan():
 def test_trace_and_norm_agree_within_their_errors():
   values = np.concatenate([np.random.default_rng(7).normal(0, 0.1, 500), [3.0, 8.0, -5.0]])
   operator = products.matrix_operator(matrix_with(values))
+  estimated = jax.jit(lambda key: analysis.trace_and_norm(operator, key, num_probes=10))
   deviations = []
   for seed in range(20):
-    estimates = analysis.trace_and_norm(operator, jax.random.key(seed), num_probes=10)
+    estimates = estimated(jax.random.key(seed))
     deviations.append(
       [
         float((estimate.mean - exact) / estimate.error)
@@ -255,7 +297,7 @@ def check_against_exact(model, params, batch, exact):
       analysis.spectral_quadrature(operator, keys[2], num_probes=8, num_steps=60),
     )
 
-  pairs, (trace, square), found = estimate(params, batch)
+  pairs, (trace, square), found = jax.device_get(estimate(params, batch))
   np.testing.assert_allclose(pairs.values[:3], exact[:-4:-1], rtol=1e-9)  # the isolated ones
   for value, residual in zip(pairs.values, pairs.residuals):
     assert np.abs(exact - value).min() <= residual + 1e-12 * exact[-1]
@@ -270,7 +312,7 @@ def check_against_exact(model, params, batch, exact):
 
 def test_estimates_agree_with_the_exact_hessian_of_1501_parameters():
   model, params, batch = function_net((500,))
-  matrix = analysis.mlp_hessian(params, "tanh", *batch)
+  matrix = jax.jit(lambda params: analysis.mlp_hessian(params, "tanh", *batch))(params)
   assert matrix.shape == (1501, 1501)
   check_against_exact(model, params, batch, np.linalg.eigvalsh(matrix))
 

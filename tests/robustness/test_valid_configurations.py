@@ -156,6 +156,7 @@ def test_a_drawn_configuration_runs_to_its_page_or_is_refused_at_once(name, seed
     ("optimization_path", ["--num_epochs=1000000", "--snapshot_epochs=1", "--num_runs=100"]),
     ("sensitivity", ["--num_runs=10000", "--widths=2000-2000"]),
     ("train_on_task", ["--num_runs=10000", "--architectures=99k4p/5000"]),
+    ("minimal_ratio", ["--saddle_widths=300-300", "--num_runs=1"]),
   ],
 )
 def test_what_no_memory_holds_is_refused_before_anything_is_computed(name, flags, tmp_path):
