@@ -6,6 +6,7 @@ set: it is recorded in the checkpoint, compared before a run is resumed, and com
 processes of a run.
 """
 
+import functools
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -59,8 +60,9 @@ def pin(experiment: Experiment) -> None:
   jax.config.update("jax_enable_x64", experiment.x64)
 
 
+@functools.cache
 def versions() -> dict[str, str]:
-  """Returns {package: version} of what computes and draws."""
+  """Returns {package: version} of what computes and draws; read once in a process."""
   return {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
@@ -86,9 +88,17 @@ def strict(
 
 
 def code_sha256(experiment: Experiment) -> str:
-  """Returns the SHA-256 (hex) of the code that computes: ours and the experiment's, not drawing."""
+  """Returns the SHA-256 (hex) of the code that computes: ours and the experiment's, not drawing.
+
+  Read once in a process, as the code itself is.
+  """
+  return _code_sha256(Path(inspect.getfile(inspect.unwrap(experiment.run))).resolve())
+
+
+@functools.cache
+def _code_sha256(mine: Path) -> str:
   digest = hashlib.sha256()
-  for path in _sources(experiment):
+  for path in _sources(mine):
     content = path.read_bytes().replace(b"\r\n", b"\n")
     digest.update(path.name.encode() + b"\0" + hashlib.sha256(content).digest())
   return digest.hexdigest()
@@ -116,12 +126,12 @@ def own_sha256(settings: Iterable[Any]) -> str:
   return digest.hexdigest() if found else ""
 
 
-def _sources(experiment: Experiment) -> Iterator[Path]:
+def _sources(mine: Path) -> Iterator[Path]:
+  """Yields our files that compute, and those of the experiment whose `run` stands in `mine`."""
   package = Path(__file__).resolve().parents[1]
   for path in sorted(package.rglob("*.py")):
     if path.relative_to(package).parts[0] not in ("report", "command", "experiments"):
       yield path
-  mine = Path(inspect.getfile(inspect.unwrap(experiment.run))).resolve()
   if not (mine.parent / "__init__.py").exists():
     yield mine
     return

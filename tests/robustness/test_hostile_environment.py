@@ -1,6 +1,8 @@
 """What the surroundings say of JAX, threads, memory and fonts changes no number and no figure."""
 
+import inspect
 import os
+import pathlib
 import resource
 import subprocess
 import sys
@@ -172,7 +174,8 @@ def test_a_users_style_does_not_reach_the_figures():
 
 
 def test_code_of_drawing_may_change_and_code_of_computing_may_not():
-  found = {path.name for path in circumstances._sources(experiment("gradient_norm"))}
+  mine = pathlib.Path(inspect.getfile(experiment("gradient_norm").run))
+  found = {path.name for path in circumstances._sources(mine)}
   assert {"run.py", "settings.py", "full_batch.py", "loops.py"} <= found
   assert not {"figures.py", "findings.py", "page.py"} & found
 
