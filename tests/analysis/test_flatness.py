@@ -38,9 +38,11 @@ def unit_ball(radius, params):
 
 def test_sharpness_of_a_quadratic_in_a_ball_is_the_largest_eigenvalues():
   loss, minimum, _ = quadratic()
-  found = analysis.worst_case_sharpness(
-    loss, minimum, unit_ball(0.3, minimum), jax.random.key(0), num_steps=60
-  )
+  found = jax.jit(
+    lambda params: analysis.worst_case_sharpness(
+      loss, params, unit_ball(0.3, params), jax.random.key(0), num_steps=60
+    )
+  )(minimum)
   np.testing.assert_allclose(found, 0.3**2 * 7 / 2, rtol=1e-10)
 
 
@@ -49,9 +51,11 @@ def test_adaptive_sharpness_of_a_quadratic_is_that_of_the_scaled_matrix():
   scales = jax.tree.map(jnp.abs, minimum)
   s = pytrees.ravel(scales)[0]
   exact = 0.3**2 * np.linalg.eigvalsh(s[:, None] * matrix * s)[-1] / 2
-  found = analysis.worst_case_sharpness(
-    loss, minimum, analysis.ball(0.3, scales), jax.random.key(0), num_steps=200
-  )
+  found = jax.jit(
+    lambda params: analysis.worst_case_sharpness(
+      loss, params, analysis.ball(0.3, scales), jax.random.key(0), num_steps=200
+    )
+  )(minimum)
   np.testing.assert_allclose(found, exact, rtol=1e-8)
 
 
@@ -107,9 +111,11 @@ def test_relative_flatness_is_the_sum_over_blocks_of_the_hessian():
     return losses.cross_entropy(models.apply(model, changed, x), y)
 
   kernel = params["dense_01"]["kernel"]
-  hessian = jax.hessian(loss)(kernel)  # [in, out, in, out]
-  exact = jnp.einsum("is,it,jsjt->", kernel, kernel, hessian)
-  estimate = analysis.relative_flatness(loss, kernel, jax.random.key(0), num_probes=1000)
+  hessian = jax.jit(jax.hessian(loss))(kernel)  # [in, out, in, out]
+  exact = np.einsum("is,it,jsjt->", kernel, kernel, hessian)
+  estimate = jax.jit(
+    lambda kernel: analysis.relative_flatness(loss, kernel, jax.random.key(0), num_probes=1000)
+  )(kernel)
   assert abs(estimate.mean - exact) < 4 * estimate.error
   assert estimate.error < 0.2 * abs(exact)
 
@@ -165,11 +171,11 @@ def test_rescaling_keeps_the_function_and_moves_what_theory_says():
 
 def test_units_can_be_rescaled_one_by_one_and_the_path_norm_does_not_move():
   model, params, x, _ = network()
-  scaled = analysis.rescale_layers(params, jnp.linspace(0.1, 9, 6), layer=1)
-  np.testing.assert_allclose(
-    models.apply(model, scaled, x), models.apply(model, params, x), rtol=1e-10, atol=1e-12
-  )
-  before, after = (analysis.weight_norms(p, params) for p in (params, scaled))
+  rescale = jax.jit(lambda p: analysis.rescale_layers(p, jnp.linspace(0.1, 9, 6), layer=1))
+  apply, norms = jax.jit(lambda p: models.apply(model, p, x)), jax.jit(analysis.weight_norms)
+  scaled = rescale(params)
+  np.testing.assert_allclose(apply(scaled), apply(params), rtol=1e-10, atol=1e-12)
+  before, after = (norms(p, params) for p in (params, scaled))
   np.testing.assert_allclose(after["path"], before["path"], rtol=1e-12)
   assert abs(after["spectral"] - before["spectral"]) > 1e-2
 

@@ -1,5 +1,6 @@
 """Planes of the loss: quadratics are exact, the fast form equals the plain one, paths are found."""
 
+import functools
 import math
 
 import jax
@@ -21,7 +22,10 @@ POINTS = surface.grid(np.linspace(-1, 1, 5), np.linspace(-0.5, 2, 4)).astype(np.
 
 def networks(model, count=3):
   return [
-    jax.tree.map(lambda leaf: 2 * leaf, models.init(model, jax.random.key(i), (1, 6, 4, 1)))
+    jax.tree.map(
+      lambda leaf: jnp.asarray(2 * np.asarray(leaf)),
+      models.init(model, jax.random.key(i), (1, 6, 4, 1)),
+    )
     for i in range(count)
   ]
 
@@ -77,13 +81,16 @@ def test_the_fast_form_measures_what_it_is_given():
   images, _ = image_set()
   targets = jnp.asarray(np.random.default_rng(2).normal(size=(97, 2)), jnp.float32)
   corners = surface.stack(*networks(model))
-  fast = surface.make_surface_mlp(
+  measure = surface.make_surface_mlp(
     model, per_example=lambda outputs, y: {"mse": losses.squared_errors(outputs, y)}
-  )(images, targets, corners, POINTS)
-  x = images.reshape(97, -1) / np.float32(255)
-  plain = surface.measure_on(
-    lambda p: losses.mse(models.apply(model, p, x), targets), corners, POINTS
   )
+  fast = jax.jit(measure)(images, targets, corners, POINTS)
+  x = np.asarray(images).reshape(97, -1) / np.float32(255)
+  plain = jax.jit(
+    lambda points: surface.measure_on(
+      lambda p: losses.mse(models.apply(model, p, x), targets), corners, points
+    )
+  )(POINTS)
   np.testing.assert_allclose(fast["mse"], plain, rtol=2e-5)
 
 
@@ -119,9 +126,17 @@ def test_the_frame_gives_distances_in_weight_space():
 
 @pytest.mark.parametrize("normalization", directions.NORMALIZATIONS)
 def test_random_directions_are_as_long_as_the_weights(normalization):
-  cnn = models.parse_cnn("3k5p-4k4p/6")
-  params = models.init(cnn, jax.random.key(0), (1, 28, 28, 1))
-  direction = directions.random_direction(jax.random.key(1), params, normalization=normalization)
+  rng = np.random.default_rng(0)
+  shapes = {"conv_00": (5, 5, 1, 3), "dense_00": (12, 6)}
+  params = {
+    name: {
+      "bias": np.float32(rng.normal(size=shape[-1:])),
+      "kernel": np.float32(rng.normal(size=shape)),
+    }
+    for name, shape in shapes.items()
+  }
+  draw = jax.jit(directions.random_direction, static_argnames="normalization")
+  direction = draw(jax.random.key(1), params, normalization=normalization)
   for name, layer in params.items():
     kernels = [
       np.asarray(tree["kernel"]).reshape(-1, tree["kernel"].shape[-1])
@@ -152,18 +167,19 @@ def test_a_filter_normalized_plane_does_not_see_the_scale_of_a_relu_unit():
     "dense_00": jax.tree.map(lambda leaf: 4 * leaf, params["dense_00"]),
     "dense_01": {"kernel": params["dense_01"]["kernel"] / 4, "bias": params["dense_01"]["bias"]},
   }
+  measure = jax.jit(surface.make_surface_mlp(model))
+
+  @functools.partial(jax.jit, static_argnums=1)
+  def plane(net, normalization):
+    keys = (jax.random.fold_in(jax.random.key(5), i) for i in (0, 1))
+    moves = (directions.random_direction(k, net, normalization=normalization) for k in keys)
+    return directions.along(net, *moves)
+
   values = {}
   for normalization in ("filter", "none"):
     for name, net in (("own", params), ("scaled", scaled)):
-      key = jax.random.key(5)
-      moves = [
-        directions.random_direction(jax.random.fold_in(key, i), net, normalization=normalization)
-        for i in (0, 1)
-      ]
-      measured = surface.make_surface_mlp(model)(
-        images, labels, directions.along(net, *moves), POINTS
-      )
-      values[normalization, name] = np.asarray(measured["loss"])
+      corners = plane(net, normalization)
+      values[normalization, name] = np.asarray(measure(images, labels, corners, POINTS)["loss"])
   np.testing.assert_allclose(values["filter", "own"], values["filter", "scaled"], rtol=1e-4)
   assert np.abs(values["none", "own"] - values["none", "scaled"]).max() > 0.1
 
