@@ -144,7 +144,7 @@ def main() -> None:
     f"`python -m benchmarks.compare --device={options.device}`, {datetime.date.today()}: "
     f"{' against '.join(versions)}, eager, Python {platform.python_version()}.",
     f"{gpu and gpu + ', '}{processor()}, {threads} cores, each side with as many threads; "
-    f"NumPy's matrix products at {rate:.0f} GFLOP/s (float32, 2048 x 2048); XLA's are faster.",
+    f"NumPy's matrix products at {rate:.0f} GFLOP/s (float32, 2048 x 2048).",
     f"{options.pairs} pairs in turns after a warm-up, medians; what each workload is stands in "
     "`benchmarks/sizes.py`, `ours.py` and `pytorch.py`.",
     "",

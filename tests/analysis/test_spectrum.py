@@ -101,6 +101,23 @@ def test_hessian_products_equal_the_exact_hessian_whatever_the_batches(batch_siz
   np.testing.assert_allclose(one, exact_hessian()[3], atol=1e-13)
 
 
+def test_long_vectors_are_multiplied_one_by_one_with_the_same_products(monkeypatch):
+  model, params, batch = image_net()
+
+  def product_of():
+    return analysis.hessian_operator(
+      lambda p, b: losses.cross_entropy(models.apply(model, p, b[0]), b[1]), params, batch
+    ).product
+
+  together = product_of()
+  probes = jnp.asarray(np.random.default_rng(0).normal(size=(3, 64)))
+  assert "scan" not in str(jax.make_jaxpr(together)(probes))
+  monkeypatch.setattr(products, "ONE_BY_ONE", 1)
+  one_by_one = product_of()
+  assert "scan" in str(jax.make_jaxpr(one_by_one)(probes))
+  np.testing.assert_allclose(one_by_one(probes), together(probes), atol=1e-13)
+
+
 @pytest.mark.parametrize("batch_size", [10, 37])
 def test_gauss_newton_products_equal_the_matrix_written_out(batch_size):
   model, params, batch = image_net()
