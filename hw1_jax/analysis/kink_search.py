@@ -199,11 +199,38 @@ def _gram(problem: _Problem, point: _Point) -> tuple[jax.Array, jax.Array]:
   (x~.x~) * (S S') + A A' + 1, less the part of S along the normals.
   """
   normals = held_normals(point.held, problem.inputs)
+  if problem.inputs.shape[1] == 2:
+    return _gram_on_a_line(problem, point, normals), normals
   slopes = point.slopes * point.network.outer
   along = slopes * (problem.inputs @ normals.T)
   slopes, along = jax.lax.optimization_barrier((slopes, along))
   gram = problem.kernel * (slopes @ slopes.T) + point.values @ point.values.T + 1
   return gram - along @ along.T, normals
+
+
+def _gram_on_a_line(problem: _Problem, point: _Point, normals: jax.Array) -> jax.Array:
+  """Returns `_gram`'s matrix for inputs of one number, in N H + N^2 operations instead of N^2 H.
+
+  It is 1 + sum_j phi'(z_ij) phi'(z_kj) x~_i' M_j x~_k with M_j = w_j^2 (I - n_j n_j') + v_j v_j'.
+  On a line every unit is on from some example upwards, or downwards: it is on at both of a pair
+  if it is on at the lower one, or the upper one.
+  """
+  v, n, a = point.network.inner, normals, problem.slope
+  first, second = jnp.asarray([0, 0, 1]), jnp.asarray([0, 1, 1])
+  spread = jnp.square(point.network.outer)[:, None]
+  terms = spread * (jnp.asarray([1.0, 0.0, 1.0]) - n[:, first] * n[:, second])
+  terms += v[:, first] * v[:, second]  # [H, 3]: entries 00, 01, 11 of M_j
+  x = problem.inputs[:, 1]
+  is_on = (point.slopes == 1).astype(x.dtype)
+  upwards = (is_on[jnp.argmax(x)] > 0)[:, None]
+  sums = is_on @ jnp.concatenate([jnp.where(upwards, terms, 0), jnp.where(upwards, 0, terms)], 1)
+  up, down = sums[:, :3].T, sums[:, 3:].T  # [3, N]
+  lower = x[:, None] <= x
+  pairs = jnp.where(lower, up[:, :, None] + down[:, None, :], up[:, None, :] + down[:, :, None])
+  if a:
+    alone = (up + down)[:, :, None] + (up + down)[:, None, :]
+    pairs = a**2 * jnp.sum(terms, 0)[:, None, None] + a * (1 - a) * alone + (1 - a) ** 2 * pairs
+  return 1 + pairs[0] + pairs[1] * (x[:, None] + x) + pairs[2] * (x[:, None] * x)
 
 
 def _step(
