@@ -18,11 +18,13 @@ from hw1_jax.runs.provenance import usable_cores
 from hw1_jax.training import full_batch, losses
 
 SLOPES = {"relu": 0.0, "leaky_relu": 0.01}  # below zero, of the piecewise linear activations
-PATH_TOLERANCES = (1e-3, 1e-4, 1e-5)  # first points of the search at or below these; our choice
 # What is kept of a search.
 FOUND = ("params", "loss", "loss_before", "stationarity", "gradient_norm_before", "end",
          "iterations")  # fmt: skip
 ROUND = 10  # runs a device works through between two looks at the clock; their lengths even out
+
+
+Within = Callable[[np.ndarray, np.ndarray], tuple[jax.Array, jax.Array]]
 
 
 class Problem(NamedTuple):
@@ -71,14 +73,15 @@ def make_problem(config: Any, widths: str) -> Problem:
   """
   model = make_model(config, widths)
   x, y = map(jnp.asarray, data.function_data(config.target, config.num_points, dtype=np.float64))
-  example = pytrees.cast(models.init(model, jax.random.key(0), (1, 1)), jnp.float64)
+  shapes = jax.eval_shape(lambda: models.init(model, jax.random.key(0), (1, 1)))
+  example = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, np.float64), shapes)
   got = jax.eval_shape(functools.partial(models.apply, model), example, x).dtype
   if got != jnp.float64:
     raise UserError("model", f"{widths} with outputs in {got} for weights and inputs in float64",
                     "float64: a gradient of 1e-6 is not told from zero in less",
                     "leave the dtype of its layers to its inputs")  # fmt: skip
   activation = config.activation if isinstance(model, models.MLP) else ""
-  return Problem(model, activation, x, y, pytrees.ravel(example)[1], SLOPES.get(activation))
+  return Problem(model, activation, x, y, pytrees.unravel_like(example), SLOPES.get(activation))
 
 
 def make_model(config: Any, widths: str) -> Any:
@@ -91,9 +94,7 @@ def num_parameters(widths: str) -> int:
   return models.count_parameters(models.make_mlp(widths, 1, (1,)), (1, 1))
 
 
-def make_within(
-  problem: Problem,
-) -> Callable[[np.ndarray, np.ndarray], tuple[jax.Array, jax.Array]]:
+def make_within(problem: Problem) -> Within:
   """Returns (theta [P], held) -> Hessian [P, P] and Jacobian [N, P], the held normals taken out."""
 
   @jax.jit
@@ -144,17 +145,50 @@ def make_search(
   return search
 
 
-def search_runs(config: Any, monitor: Monitor, trained: np.ndarray) -> dict[str, np.ndarray]:
-  """Returns what `Result` keeps of every run's search and of the spectrum where it ended."""
+class Tools(NamedTuple):
+  """A problem with what is compiled for it once, and used on the runs and on the way there."""
+
+  problem: Problem
+  search: Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]  # members of `make_search`
+  within: Within
+
+
+def make_tools(config: Any) -> Tools:
+  """Returns the tools of the networks of `widths`; UserError where they cannot be searched."""
   problem = make_problem(config, config.widths)
-  search = devices.map_members(make_search(config, problem))
-  look = make_look(problem)
+  mapped = devices.map_members(make_search(config, problem))
+  most = min(config.num_runs, ROUND * devices.make_mesh().size)
+
+  def search(starts: np.ndarray, tolerances: np.ndarray) -> dict[str, np.ndarray]:
+    """Searches [B], `most` at a time, so that one program serves every B."""
+    found = []
+    for rows in np.array_split(np.arange(len(starts)), -(-len(starts) // most)):
+      # What fills up ends at once. Items are spread, so that no device gets only those.
+      filled = np.concatenate([rows, np.full(most - len(rows), rows[-1])])
+      limits = np.where(np.arange(most) < len(rows), tolerances[filled], np.inf)
+      order = np.argsort(np.arange(most) % devices.make_mesh().size, kind="stable")
+      ends = jax.device_get(mapped(jnp.asarray(starts[filled[order]]), jnp.asarray(limits[order])))
+      back = np.argsort(order)[: len(rows)]
+      found.append({name: values[back] for name, values in ends.items()})
+    return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+
+  return Tools(problem, search, make_within(problem))
+
+
+def search_runs(
+  config: Any, monitor: Monitor, tools: Tools, trained: np.ndarray
+) -> dict[str, np.ndarray]:
+  """Returns what `Result` keeps of every run's search and of the spectrum where it ended.
+
+  And `stationarity`, the steepest slope downhill there.
+  """
+  look = make_look(tools.problem, tools.within)
 
   def measure(rows: np.ndarray) -> dict[str, Any]:
-    tolerances = jnp.full(len(rows), config.grad_tolerance)
-    found = jax.device_get(search(jnp.asarray(trained[rows], jnp.float64), tolerances))
+    rows = np.unique(rows)  # without those that fill up the last batch
+    tolerances = np.full(len(rows), config.grad_tolerance)
+    found = tools.search(trained[rows].astype(np.float64), tolerances)
     looked = in_threads(look, list(zip(found["params"], found["held"])))
-    del found["stationarity"]
     return found | {name: np.stack([one[name] for one in looked]) for name in looked[0]}
 
   most = min(config.num_runs, ROUND * devices.make_mesh().size)
@@ -162,20 +196,25 @@ def search_runs(config: Any, monitor: Monitor, trained: np.ndarray) -> dict[str,
   return found | {"rtols": zeros.RTOLS}
 
 
-def make_look(problem: Problem) -> Callable[[tuple[np.ndarray, np.ndarray]], dict[str, Any]]:
-  """Returns (theta [P], held [H]) -> certificate, spectrum, and its zeros explained."""
-  gradient, within = jax.jit(jax.grad(problem.loss)), make_within(problem)
+def make_look(
+  problem: Problem, within: Within | None = None
+) -> Callable[[tuple[np.ndarray, np.ndarray]], dict[str, Any]]:
+  """Returns (theta [P], held [H]) -> certificate, spectrum, and its zeros explained.
+
+  `within` is `make_within(problem)`, of which there may be one already.
+  """
+  gradient, within = jax.jit(jax.grad(problem.loss)), within or make_within(problem)
   residuals_of = jax.jit(problem.residuals)
 
   def look(point: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
     theta, held = point
-    params = problem.unravel(jnp.asarray(theta))
+    params = problem.unravel(theta)
     hessian, jacobian = map(np.asarray, within(theta, held))
     residuals = np.asarray(residuals_of(theta))
     values = kinks.held_eigenvalues(np.linalg.eigvalsh(hessian), int((held >= 0).sum()))
-    norm = float(jnp.linalg.norm(gradient(jnp.asarray(theta))))
-    certificate = norm
-    if problem.slope is not None:
+    if problem.slope is None:
+      norm = certificate = float(np.linalg.norm(gradient(theta)))
+    else:
       certify = kinks.certify if len(problem.hidden) == 1 else pieces.certify
       proof = certify(params, problem.inputs, problem.targets, slope=problem.slope)
       certificate, norm = proof.norm, proof.gradient_norm
@@ -229,44 +268,6 @@ def snapshots(config: Any, widths: str, runs: int, epochs: Sequence[int]) -> np.
     state = train(x, y, state, jnp.full(runs, epoch))
     weights.append(np.asarray(state.train.params))
   return np.stack(weights)
-
-
-def measure_path(config: Any, monitor: Monitor, epochs: Sequence[int]) -> dict[str, np.ndarray]:
-  """Returns gradient norm, loss and spectrum of a few runs, from initialization to the minimum."""
-  problem = make_problem(config, config.widths)
-  search = devices.map_members(make_search(config, problem))
-  within = make_within(problem)
-  value_and_norm = jax.jit(
-    lambda theta: (problem.loss(theta), jnp.linalg.norm(jax.grad(problem.loss)(theta)))
-  )
-  below = [*(t for t in PATH_TOLERANCES if t > config.grad_tolerance), config.grad_tolerance]
-
-  def spectrum(point: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    matrix, _ = within(*point)
-    return kinks.held_eigenvalues(np.linalg.eigvalsh(np.asarray(matrix)), (point[1] >= 0).sum())
-
-  def measure(rows: np.ndarray) -> dict[str, Any]:
-    params = snapshots(config, config.widths, config.path_runs, epochs)
-    starts = jnp.asarray(params[-1][rows], jnp.float64)
-    ways = [jax.device_get(search(starts, jnp.full(len(rows), t))) for t in below]
-    nothing = np.full_like(ways[0]["held"], -1)
-    thetas = [p[rows].astype(np.float64) for p in params]
-    values = in_threads(
-      spectrum,
-      [(t[i], h[i]) for i in range(len(rows)) for t, h in
-       [*((theta, nothing) for theta in thetas), *((w["params"], w["held"]) for w in ways)]],
-    )  # fmt: skip
-    trained = np.asarray([[value_and_norm(t[i]) for t in thetas] for i in range(len(rows))])
-    searched = np.stack([[w["loss"], w["stationarity"]] for w in ways]).transpose(2, 0, 1)
-    both = np.concatenate([trained, searched], axis=1)
-    return {
-      "path_loss": both[..., 0],
-      "path_gradient_norm": both[..., 1],
-      "path_eigenvalues": np.reshape(values, (*both.shape[:2], -1)),
-    }
-
-  found = monitor.map("path", measure, config.path_runs, batch_size=config.path_runs)
-  return found | {"path_epochs": np.asarray([*epochs, *[-1] * len(below)])}
 
 
 def in_threads(function: Callable[[Any], Any], items: list[Any]) -> list[Any]:

@@ -14,7 +14,7 @@ from hw1_jax.runs.settings import setting
 from hw1_jax.training import full_batch
 
 from .. import settings as shared
-from . import points, saddles
+from . import path, points, saddles
 
 # Where the way to the minimum is looked at, and where the search for saddles starts: epochs.
 PATH_EPOCHS = (0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)  # those before the last, and the last
@@ -45,7 +45,7 @@ class Config(shared.FunctionSettings):
   rtol: float = setting(
     analysis.ZERO_RTOL, "eigenvalues up to rtol * max|lambda| count as zero", minimum=0, below=1
   )
-  path_runs: int = setting(3, "runs whose whole way is looked at", minimum=1, maximum=1000)
+  path_runs: int = setting(3, "runs whose whole way is looked at; or all", minimum=1, maximum=1000)
   saddle_widths: str = shared.widths("20", "hidden widths of the networks whose saddles are sought")
   saddle_activation: str = shared.activation("tanh")
   saddle_runs: int = setting(20, "saddles sought from each epoch", minimum=1, maximum=10_000)
@@ -127,7 +127,7 @@ class Result(NamedTuple):
 
 def run(config: Config, monitor: Monitor) -> Result:
   """Returns M trainings, the points of zero gradient behind them, the way there, and saddles."""
-  points.make_problem(config, config.widths)  # refuses a network that cannot be searched, first
+  tools = points.make_tools(config)  # refuses a network that cannot be searched, first
   start, loss = points.make_training(config, config.widths, config.num_runs)
   x, y = data.function_data(config.target, config.num_points)
   trained = full_batch.fit(
@@ -140,11 +140,14 @@ def run(config: Config, monitor: Monitor) -> Result:
     num_epochs=config.num_epochs,
   )
   epochs = [epoch for epoch in PATH_EPOCHS if epoch < config.num_epochs] + [config.num_epochs]
+  found = points.search_runs(config, monitor, tools, trained.params)
+  way = path.measure(config, monitor, tools, epochs, trained.params, found)
+  del found["stationarity"]
   return Result(
     training_loss=trained.history["loss"],
     trained_params=trained.params,
-    **points.search_runs(config, monitor, trained.params),
-    **points.measure_path(config, monitor, epochs),
+    **found,
+    **way,
     **saddles.find_nearest(config, monitor, SADDLE_EPOCHS),
     **saddles.find_embedded(config, monitor),
   )

@@ -59,19 +59,25 @@ def find_embedded(config: Any, monitor: Monitor) -> dict[str, np.ndarray]:
   hidden = [int(width) for width in config.saddle_widths.split("-")]
   narrow = [width for width in NARROW if width < hidden[0]]
   wide = points.make_problem(setting, config.saddle_widths)
-  gradient, hessian = jax.jit(jax.grad(wide.loss)), jax.jit(wide.hessian)
+
+  @jax.jit
+  def measure(theta: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    return wide.loss(theta), jnp.linalg.norm(jax.grad(wide.loss)(theta)), wide.hessian(theta)
+
+  def look(theta: np.ndarray) -> tuple[Any, Any, np.ndarray]:
+    loss, norm, hessian = jax.device_get(measure(theta))
+    return loss, norm, np.linalg.eigvalsh(hessian)
 
   def embed(rows: np.ndarray) -> dict[str, Any]:
     rng = np.random.default_rng([config.seed, *rows])
     widths = np.repeat(np.asarray(narrow)[rows], runs)
     found = _narrow_minima(setting, widths, "-".join(map(str, (max(narrow), *hidden[1:]))))
     thetas = [_split_units(tree, width, hidden[0], rng) for tree, width in zip(found, widths)]
-    norms = [jnp.linalg.norm(gradient(theta)) for theta in thetas]
-    spectra = points.in_threads(lambda t: np.linalg.eigvalsh(np.asarray(hessian(t))), thetas)
+    looked = list(zip(*points.in_threads(look, thetas)))
     return {
-      "embedded_loss": np.reshape([wide.loss(theta) for theta in thetas], (-1, runs)),
-      "embedded_gradient_norm": np.reshape(norms, (-1, runs)),
-      "embedded_eigenvalues": np.reshape(spectra, (len(rows), runs, -1)),
+      "embedded_loss": np.reshape(looked[0], (-1, runs)),
+      "embedded_gradient_norm": np.reshape(looked[1], (-1, runs)),
+      "embedded_eigenvalues": np.reshape(looked[2], (len(rows), runs, -1)),
     }
 
   found = monitor.map("embedded", embed, len(narrow), batch_size=len(narrow))
@@ -98,16 +104,18 @@ def _narrow_minima(setting: Any, units: np.ndarray, widths: str) -> list[Any]:
       jacobian=lambda t: problem.jacobian(t * mask) * mask, max_iterations=setting.max_iterations,
     ).params  # fmt: skip
 
-  return [problem.unravel(theta) for theta in devices.map_members(search)(start, units)]
+  ends = jax.device_get(devices.map_members(search)(start, units))
+  return [problem.unravel(theta) for theta in ends]
 
 
-def _split_units(params: Any, narrow: int, width: int, rng: np.random.Generator) -> jax.Array:
+def _split_units(params: Any, narrow: int, width: int, rng: np.random.Generator) -> np.ndarray:
   """Returns the ravelled weights of an equal network: `width` units from the first `narrow`."""
   first, second = params["dense_00"], params["dense_01"]
   source = np.concatenate([np.arange(narrow), rng.integers(narrow, size=width - narrow)])
   shares = rng.uniform(size=width)
   shares = shares / np.bincount(source, shares)[source]
-  return pytrees.ravel(params | {
+  tree = params | {
     "dense_00": {"bias": first["bias"][source], "kernel": first["kernel"][:, source]},
     "dense_01": {"bias": second["bias"], "kernel": second["kernel"][source] * shares[:, None]},
-  })[0]  # fmt: skip
+  }
+  return np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(tree)])

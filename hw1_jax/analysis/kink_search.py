@@ -41,6 +41,7 @@ class _Point(NamedTuple):
   """A network and its values at all examples, held kinks at exactly zero."""
 
   network: Network
+  inner: jax.Array  # [H, 1 + D]: where it goes on from, released units set off their kinks
   held: jax.Array  # [H]
   z: jax.Array  # [N, H]
   slopes: jax.Array  # [N, H]: phi'(z)
@@ -131,7 +132,8 @@ def minimize(
     stuck = lm.is_stuck(falls, damping, scale)
     low = total / inputs.shape[0] <= loss_tolerance
     end = lm.find_end(state.step >= max_iterations, stuck, low, stationarity <= tolerance)
-    moved = pytrees.choose(falls, (trial, held), (point.network, point.held))
+    stays = point.network._replace(inner=point.inner)
+    moved = pytrees.choose(falls, (trial, held), (stays, point.held))
     network, held = pytrees.choose(end < 0, moved, (state.network, state.held))
     return _State(network, held, lowered, factor, state.step + (end < 0), end,
                   state.losses.at[state.step].set(total / inputs.shape[0]),
@@ -162,7 +164,7 @@ def _evaluate(problem: _Problem, network: Network, held: jax.Array) -> _Point:
   slopes = jnp.where(z > 0, 1.0, problem.slope)
   values = slopes * z
   residuals = values @ network.outer + network.bias - problem.targets
-  return _Point(network, held, z, slopes, values, residuals)
+  return _Point(network, network.inner, held, z, slopes, values, residuals)
 
 
 def _release(problem: _Problem, point: _Point) -> tuple[_Point, jax.Array]:
@@ -186,9 +188,8 @@ def _release(problem: _Problem, point: _Point) -> tuple[_Point, jax.Array]:
   moved = network.inner + (side * NUDGE / problem.lengths[index])[:, None] * normals
   at_kink = jnp.arange(examples)[:, None] == jnp.where(side > 0, held, -1)
   slopes = jnp.where(at_kink, 1.0, point.slopes)
-  network = network._replace(inner=moved)
   held = jnp.where(goes, -1, held)
-  point = point._replace(network=network, held=held, slopes=slopes)
+  point = point._replace(inner=moved, held=held, slopes=slopes)
   return jax.lax.optimization_barrier(point), stationarity
 
 
@@ -215,20 +216,25 @@ def _gram_on_a_line(problem: _Problem, point: _Point, normals: jax.Array) -> jax
   On a line every unit is on from some example upwards, or downwards: it is on at both of a pair
   if it is on at the lower one, or the upper one.
   """
-  v, n, a = point.network.inner, normals, problem.slope
-  first, second = jnp.asarray([0, 0, 1]), jnp.asarray([0, 1, 1])
-  spread = jnp.square(point.network.outer)[:, None]
-  terms = spread * (jnp.asarray([1.0, 0.0, 1.0]) - n[:, first] * n[:, second])
-  terms += v[:, first] * v[:, second]  # [H, 3]: entries 00, 01, 11 of M_j
-  x = problem.inputs[:, 1]
+  x = problem.inputs[:, 1] - jnp.mean(problem.inputs[:, 1])  # from the middle, against rounding
+  middle = jnp.mean(problem.inputs, axis=0)
+
+  def products(rows: jax.Array) -> jax.Array:
+    """The entries 00, 01, 11 of rows rows', in coordinates from the middle."""
+    first = rows @ middle
+    return jnp.stack([first**2, first * rows[:, 1], rows[:, 1] ** 2], axis=1)
+
+  units = jnp.sum(products(jnp.eye(2)), axis=0)
+  terms = jnp.square(point.network.outer)[:, None] * (units - products(normals))
+  terms += products(point.network.inner)  # [H, 3]: of M_j
   is_on = (point.slopes == 1).astype(x.dtype)
   upwards = (is_on[jnp.argmax(x)] > 0)[:, None]
   sums = is_on @ jnp.concatenate([jnp.where(upwards, terms, 0), jnp.where(upwards, 0, terms)], 1)
   up, down = sums[:, :3].T, sums[:, 3:].T  # [3, N]
-  lower = x[:, None] <= x
-  pairs = jnp.where(lower, up[:, :, None] + down[:, None, :], up[:, None, :] + down[:, :, None])
-  if a:
-    alone = (up + down)[:, :, None] + (up + down)[:, None, :]
+  is_lower = x[:, None] <= x
+  pairs = jnp.where(is_lower, up[:, :, None] + down[:, None], up[:, None] + down[:, :, None])
+  if problem.slope:
+    a, alone = problem.slope, (up + down)[:, :, None] + (up + down)[:, None]
     pairs = a**2 * jnp.sum(terms, 0)[:, None, None] + a * (1 - a) * alone + (1 - a) ** 2 * pairs
   return 1 + pairs[0] + pairs[1] * (x[:, None] + x) + pairs[2] * (x[:, None] * x)
 
@@ -242,6 +248,8 @@ def _step(
   multipliers = jax.scipy.linalg.cho_solve(factor, point.residuals)
   inner = ((problem.inputs * multipliers[:, None]).T @ point.slopes * point.network.outer).T
   inner -= jnp.sum(inner * normals, axis=1, keepdims=True) * normals
+  off = jnp.sum((point.inner - inner) * normals, axis=1, keepdims=True)
+  inner += off * normals  # what rounding has left, of the steps before, too
   step = Network(-inner, -(multipliers @ point.values), -jnp.sum(multipliers))
   return step, damping**2 * (multipliers @ multipliers)
 
@@ -250,7 +258,7 @@ def _better_trial(
   problem: _Problem, point: _Point, step: Network
 ) -> tuple[Network, jax.Array, jax.Array]:
   """Returns the lower of the whole step and the one that stops at kinks: network, held, sum."""
-  network, r = point.network, point.residuals
+  network, r = point.network._replace(inner=point.inner), point.residuals
   whole = jax.tree.map(jnp.add, network, step)
   change = problem.inputs @ step.inner.T
   crosses = (r[:, None] * whole.outer > 0) & (point.z * (point.z + change) < 0) & (point.held < 0)

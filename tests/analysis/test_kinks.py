@@ -93,7 +93,7 @@ def test_the_certificate_is_the_smallest_of_random_elements_of_the_hull():
   assert found.norm > 0.5 * norms.min()
 
 
-search = jax.jit(kink_search.minimize, static_argnames=("slope", "tolerance"))
+search = jax.jit(kink_search.minimize, static_argnames=("slope", "tolerance", "max_iterations"))
 
 
 def sine_fit(width=6, points=40, seed=0, activation="relu"):
@@ -148,23 +148,50 @@ def test_levenberg_marquardt_alone_sticks_where_kinks_are_respected():
   assert float(plain.gradient_norm) > 1e-6
 
 
-def test_the_gram_matrix_is_that_of_the_projected_jacobian():
-  model, params, inputs, targets = sine_fit(width=5, points=9)
-  held = jnp.asarray([3, -1, -1, 7, -1])
-  inner = np.asarray(kinks.from_params(params).inner).copy()
-  for unit, example in ((0, 3), (3, 7)):
-    inner[unit, 0] = -inner[unit, 1] * float(inputs[example, 0])
-  params = network(inner, kinks.from_params(params).outer, 0.2)
-  problem = kink_search._make_problem(inputs, targets, 0.0)
-  point = kink_search._evaluate(problem, kinks.from_params(params), held)
-  gram, _ = kink_search._gram(problem, point)
-  rows = jax.jit(jax.jacrev(lambda p: models.apply(model, p, inputs)[:, 0]))(params)
-  jacobian = np.concatenate(
-    [np.asarray(leaf).reshape(9, -1) for leaf in jax.tree.leaves(rows)], axis=1
-  )
-  normals = kinks.held_normals(held, kinks.extend(inputs)).T
-  projected = np.asarray(jax.jit(kinks.project_normals)(jacobian.T, normals))
-  np.testing.assert_allclose(gram, projected.T @ projected, rtol=1e-10, atol=1e-12)
+@pytest.mark.parametrize("slope", [0.0, 0.01])
+@pytest.mark.parametrize("columns", [1, 2])  # on a line the matrix is summed another way
+def test_the_gram_matrix_is_that_of_the_projected_jacobian(columns, slope):
+  rng = np.random.default_rng(columns)
+  inputs, targets = 5 + rng.normal(size=(30, columns)), rng.normal(size=(30, 1))  # in any order
+  inner = rng.normal(size=(8, 1 + columns))
+  inner[:, 0] -= 5 * inner[:, 1:].sum(1)  # kinks among the examples
+  held = np.full(8, -1)
+  for unit, example in ((0, 3), (3, 7), (5, int(inputs[:, 0].argmax()))):
+    held[unit] = example
+    inner[unit, 0] = -inner[unit, 1:] @ inputs[example]
+  params = network(inner, rng.normal(size=8), 0.2)
+
+  @jax.jit
+  def both(params, held, inputs, targets):
+    problem = kink_search._make_problem(inputs, targets, slope)
+    point = kink_search._evaluate(problem, kinks.from_params(params), held)
+
+    def outputs(p):
+      z = inputs @ p["dense_00"]["kernel"] + p["dense_00"]["bias"]
+      values = jnp.where(point.slopes == 1, z, slope * z)
+      return (values @ p["dense_01"]["kernel"] + p["dense_01"]["bias"])[:, 0]
+
+    rows = jax.tree.leaves(jax.jacrev(outputs)(params))
+    jacobian = jnp.concatenate([leaf.reshape(30, -1) for leaf in rows], axis=1)
+    normals = kinks.held_normals(held, kinks.extend(inputs)).T
+    projected = kinks.project_normals(jacobian.T, normals)
+    return kink_search._gram(problem, point)[0], projected.T @ projected
+
+  gram, expected = both(params, held, inputs, targets)
+  np.testing.assert_allclose(gram, expected, rtol=0, atol=1e-14 * np.abs(expected).max())
+
+
+def test_held_units_stay_on_their_kinks_through_ill_conditioned_steps():
+  # More examples than parameters: the multipliers grow as the damping falls, and rounding leaves
+  # what is not small of a normal.
+  _, params, inputs, targets = sine_fit(seed=5, activation="leaky_relu")
+  found = search(params, inputs, targets, slope=0.01, tolerance=1e-14, max_iterations=60)
+  held = np.asarray(found.held)
+  units = np.flatnonzero(held >= 0)
+  inner = np.asarray(kinks.from_params(found.params).inner)[units]
+  z = np.sum(inner * np.asarray(kinks.extend(inputs))[held[units]], axis=1)
+  assert units.size > 0
+  assert np.abs(z).max() < 1e-14 * np.linalg.norm(inner, axis=1).max()
 
 
 def test_the_hessian_within_kinks_is_that_of_the_reduced_problem():

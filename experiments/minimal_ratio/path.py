@@ -1,0 +1,65 @@
+"""The way of a few runs from initialization to the point of zero gradient, with spectra."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hw1_jax.analysis import kinks
+from hw1_jax.loops import Monitor
+
+from . import points
+
+TOLERANCES = (1e-3, 1e-4, 1e-5)  # first points of the search at or below these; our choice
+
+
+def measure(
+  config: Any, monitor: Monitor, tools: points.Tools, epochs: Sequence[int], trained: np.ndarray,
+  found: dict[str, np.ndarray],
+) -> dict[str, np.ndarray]:  # fmt: skip
+  """Returns gradient norm, loss and spectrum of the first runs, from initialization to the end.
+
+  Args:
+    config: of the experiment.
+    monitor: of the run.
+    tools: of the networks.
+    epochs: of training to look at, ascending; the last are all that the runs were trained.
+    trained: weights [M, P] after them.
+    found: what `points.search_runs` returns for them: the way ends there.
+  """
+  problem, runs = tools.problem, min(config.path_runs, config.num_runs)
+  value_and_norm = jax.jit(
+    lambda theta: (problem.loss(theta), jnp.linalg.norm(jax.grad(problem.loss)(theta)))
+  )
+  above = [tolerance for tolerance in TOLERANCES if tolerance > config.grad_tolerance]
+
+  def spectrum(point: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    matrix, _ = tools.within(*point)
+    return kinks.held_eigenvalues(np.linalg.eigvalsh(np.asarray(matrix)), (point[1] >= 0).sum())
+
+  def measure_runs(rows: np.ndarray) -> dict[str, Any]:
+    early = points.snapshots(config, config.widths, runs, epochs[:-1])
+    thetas = np.concatenate([early, trained[None, :runs]])[:, rows].astype(np.float64)
+    ways = tools.search(np.tile(thetas[-1], (len(above), 1)), np.repeat(above, runs))
+    nothing = np.full(found["held"].shape[1], -1)
+    looked = [(theta, nothing) for theta in thetas.reshape(-1, thetas.shape[-1])]
+    looked += zip(ways["params"], ways["held"])
+    values = np.reshape(points.in_threads(spectrum, looked), (-1, runs, thetas.shape[-1]))
+    before = np.asarray([[value_and_norm(theta) for theta in epoch] for epoch in thetas])
+
+    def join(of_training: np.ndarray, name: str) -> np.ndarray:
+      """[epochs, runs] and those of the search -> [runs, S]."""
+      return np.concatenate([of_training, ways[name].reshape(-1, runs), found[name][None, :runs]]).T
+
+    return {
+      "path_loss": join(before[..., 0], "loss"),
+      "path_gradient_norm": join(before[..., 1], "stationarity"),
+      "path_eigenvalues": np.concatenate([values, found["eigenvalues"][None, :runs]]).swapaxes(
+        0, 1
+      ),
+    }
+
+  measured = monitor.map("path", measure_runs, runs, batch_size=runs)
+  return measured | {"path_epochs": np.asarray([*epochs, *[-1] * (len(above) + 1)])}
