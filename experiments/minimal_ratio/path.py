@@ -42,23 +42,26 @@ def measure(
   def measure_runs(rows: np.ndarray) -> dict[str, Any]:
     early = points.snapshots(config, config.widths, runs, epochs[:-1])
     thetas = np.concatenate([early, trained[None, :runs]])[:, rows].astype(np.float64)
-    ways = tools.search(np.tile(thetas[-1], (len(above), 1)), np.repeat(above, runs))
+    ways = {name: values[:0] for name, values in found.items()}
+    if above:
+      ways = tools.search(np.tile(thetas[-1], (len(above), 1)), np.repeat(above, runs))
     nothing = np.full(found["held"].shape[1], -1)
     looked = [(theta, nothing) for theta in thetas.reshape(-1, thetas.shape[-1])]
     looked += zip(ways["params"], ways["held"])
     values = np.reshape(points.in_threads(spectrum, looked), (-1, runs, thetas.shape[-1]))
     before = np.asarray([[value_and_norm(theta) for theta in epoch] for epoch in thetas])
 
-    def join(of_training: np.ndarray, name: str) -> np.ndarray:
-      """[epochs, runs] and those of the search -> [runs, S]."""
-      return np.concatenate([of_training, ways[name].reshape(-1, runs), found[name][None, :runs]]).T
+    def join(*parts: np.ndarray) -> np.ndarray:
+      """Each [S of the part, runs, ...] -> [runs, S, ...]."""
+      return np.ascontiguousarray(np.concatenate(parts).swapaxes(0, 1))
+
+    def join_ways(before: np.ndarray, name: str) -> np.ndarray:
+      return join(before, ways[name].reshape(-1, runs), found[name][None, :runs])
 
     return {
-      "path_loss": join(before[..., 0], "loss"),
-      "path_gradient_norm": join(before[..., 1], "stationarity"),
-      "path_eigenvalues": np.concatenate([values, found["eigenvalues"][None, :runs]]).swapaxes(
-        0, 1
-      ),
+      "path_loss": join_ways(before[..., 0], "loss"),
+      "path_gradient_norm": join_ways(before[..., 1], "stationarity"),
+      "path_eigenvalues": join(values, found["eigenvalues"][None, :runs]),
     }
 
   measured = monitor.map("path", measure_runs, runs, batch_size=runs)
