@@ -34,7 +34,7 @@ class Problem(NamedTuple):
   activation: str  # between an MLP's layers; "" of your own network
   inputs: jax.Array  # [N, 1]
   targets: jax.Array  # [N, 1]
-  unravel: Callable[[jax.Array], Any]
+  unravel: Callable[[Any], Any]
   slope: float | None  # below zero, of piecewise linear units; None of smooth ones, and your own
 
   @property
@@ -210,10 +210,10 @@ def make_look(
     theta, held = point
     params = problem.unravel(theta)
     hessian, jacobian = map(np.asarray, within(theta, held))
-    residuals = np.asarray(residuals_of(theta))
+    residuals = np.asarray(residuals_of(jnp.asarray(theta)))
     values = kinks.held_eigenvalues(np.linalg.eigvalsh(hessian), int((held >= 0).sum()))
     if problem.slope is None:
-      norm = certificate = float(np.linalg.norm(gradient(theta)))
+      norm = certificate = float(np.linalg.norm(gradient(jnp.asarray(theta))))
     else:
       certify = kinks.certify if len(problem.hidden) == 1 else pieces.certify
       proof = certify(params, problem.inputs, problem.targets, slope=problem.slope)
@@ -258,7 +258,7 @@ def snapshots(config: Any, widths: str, runs: int, epochs: Sequence[int]) -> np.
 
   def go_on(x: Any, y: Any, state: full_batch.FitState, end: jax.Array) -> full_batch.FitState:
     chunk = full_batch.make_fit_chunk(loss, optimizer, None, num_epochs=end,
-                                      chunk_size=max(epochs))  # fmt: skip
+                                      chunk_size=max(1, *epochs))  # fmt: skip
     return chunk(state, x, y)[0]
 
   train = devices.map_members(go_on, num_shared=2)
