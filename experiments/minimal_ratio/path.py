@@ -19,7 +19,7 @@ def measure(
   config: Any, monitor: Monitor, tools: points.Tools, epochs: Sequence[int], trained: np.ndarray,
   found: dict[str, np.ndarray],
 ) -> dict[str, np.ndarray]:  # fmt: skip
-  """Returns gradient norm, loss and spectrum of the first runs, from initialization to the end.
+  """Returns `found` with the first runs' gradient norms, losses and spectra all the way to it.
 
   Args:
     config: of the experiment.
@@ -27,7 +27,7 @@ def measure(
     tools: of the networks.
     epochs: of training to look at, ascending; the last are all that the runs were trained.
     trained: weights [M, P] after them.
-    found: what `points.search_runs` returns for them: the way ends there.
+    found: what `points.search_runs` returns for them, without `stationarity` when it comes back.
   """
   problem, runs = tools.problem, min(config.path_runs, config.num_runs)
   value_and_norm = jax.jit(
@@ -65,4 +65,5 @@ def measure(
     }
 
   measured = monitor.map("path", measure_runs, runs, batch_size=runs)
-  return measured | {"path_epochs": np.asarray([*epochs, *[-1] * (len(above) + 1)])}
+  kept = {name: values for name, values in found.items() if name != "stationarity"}
+  return kept | measured | {"path_epochs": np.asarray([*epochs, *[-1] * (len(above) + 1)])}

@@ -45,7 +45,7 @@ class Config(shared.FunctionSettings):
   rtol: float = setting(
     analysis.ZERO_RTOL, "eigenvalues up to rtol * max|lambda| count as zero", minimum=0, below=1
   )
-  path_runs: int = setting(3, "runs whose whole way is looked at; or all", minimum=1, maximum=1000)
+  path_runs: int = setting(3, "runs, if so many, whose way is looked at", minimum=1, maximum=1000)
   saddle_widths: str = shared.widths("20", "hidden widths of the networks whose saddles are sought")
   saddle_activation: str = shared.activation("tanh")
   saddle_runs: int = setting(20, "saddles sought from each epoch", minimum=1, maximum=10_000)
@@ -141,13 +141,10 @@ def run(config: Config, monitor: Monitor) -> Result:
   )
   epochs = [epoch for epoch in PATH_EPOCHS if epoch < config.num_epochs] + [config.num_epochs]
   found = points.search_runs(config, monitor, tools, trained.params)
-  way = path.measure(config, monitor, tools, epochs, trained.params, found)
-  del found["stationarity"]
   return Result(
     training_loss=trained.history["loss"],
     trained_params=trained.params,
-    **found,
-    **way,
+    **path.measure(config, monitor, tools, epochs, trained.params, found),
     **saddles.find_nearest(config, monitor, SADDLE_EPOCHS),
     **saddles.find_embedded(config, monitor),
   )
