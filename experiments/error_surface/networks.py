@@ -77,8 +77,9 @@ def fit_function(config: Any, monitor: Monitor) -> Network:
 
   def advance(state: dict[str, Any]) -> Chunk:
     fit, _ = jax.device_get(chunk(state["fit"]))
-    path = np.concatenate([state["path"], fit.train.params[:, None]], axis=1)
     done = int(fit.train.epoch.max())
+    path = state["path"].copy()
+    path[:, -(-done // every)] = fit.train.params
     error = "function: the loss is not finite" if fit.failed.any() else None
     records = [{"phase": "function: train", "epoch": done, "loss": fit.last_losses[:, 0].tolist()}]
     finished = done >= config.function_epochs
@@ -86,7 +87,10 @@ def fit_function(config: Any, monitor: Monitor) -> Network:
 
   begin = jax.jit(jax.vmap(lambda params: full_batch.start_state(params, optimizer)))
   states = jax.device_get(begin(start))
-  state = {"fit": states, "path": np.asarray(start)[:, None]}
+  # Whole from the start: a saved state is resumed only where its arrays have the shapes expected.
+  path = np.zeros((len(start), 1 - -config.function_epochs // every, start.shape[1]), start.dtype)
+  path[:, 0] = start
+  state = {"fit": states, "path": path}
   state = monitor.loop("function: train", state, advance, total=config.function_epochs)
   mapped = devices.map_members(
     lambda corners, points: analysis.surface.measure_on(

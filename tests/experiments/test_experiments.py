@@ -17,6 +17,7 @@ from hw1_jax.loops import Monitor
 from hw1_jax.report import judged
 from hw1_jax.report.assignment import topic_of
 from hw1_jax.runs import flags
+from hw1_jax.runs.checkpoint import require_same_arrays
 from hw1_jax.runs.files import read_result, write_json, write_result
 from hw1_jax.runs.folder import RunFolder
 from hw1_jax.runs.monitor import RunMonitor
@@ -74,7 +75,7 @@ def test_a_tiny_run_goes_on_to_the_same_bits_and_can_be_shown(name, tmp_path, mo
   for folder in folders:
     folder.path.mkdir()
   with jax.enable_x64(entry.x64):  # as `main` sets it
-    result = entry.run(*inputs, RunMonitor(folders[0], name, seconds=0))
+    result = entry.run(*inputs, ShapesStay(folders[0], name, seconds=0))
     resumed = run_killed_twice(entry, inputs, folders[1], monkeypatch)
     for folder, outcome in zip(folders, (result, resumed)):
       write_result(folder.path / "result.npz", outcome)
@@ -90,6 +91,18 @@ def inputs_of(entry, config):
     return (config,)
   images = data.load_images(config.dataset)
   return config, data.subset(images, config.train_examples, config.test_examples)
+
+
+class ShapesStay(RunMonitor):
+  """Fails where a loop's arrays change shape or type: the next attempt would refuse its state."""
+
+  def loop(self, name, state, advance, **options):
+    def checked(now):
+      chunk = advance(now)
+      require_same_arrays(state, chunk.state)
+      return chunk
+
+    return super().loop(name, state, checked, **options)
 
 
 class Killed(BaseException):
