@@ -28,10 +28,11 @@ def draw_density(result: Result) -> Figure:
     for i, (name, words) in enumerate((("hessian", "Hessian"), ("gauss_newton", "Gauss-Newton"))):
       top = float(result.spectra["hessian_top"][0, snapshot, 0])
       low = min(float(result.spectra["hessian_bottom"][0, snapshot]), 0)
-      grid = np.linspace(low - 0.05 * (top - low), top + 0.05 * (top - low), 600)
+      span = max(top - low, float(np.finfo(np.float32).tiny))  # a dead network's is 0
+      grid = np.linspace(low - 0.05 * span, top + 0.05 * span, 600)
       found = quadratures(result, name, 0, snapshot)
-      mean, error = map(np.asarray, analysis.density(found, grid, WIDTH * (top - low)))
-      floor = 0.1 / float(result.num_parameters) / (WIDTH * (top - low))
+      mean, error = map(np.asarray, analysis.density(found, grid, WIDTH * span))
+      floor = 0.1 / float(result.num_parameters) / (WIDTH * span)
       ax.plot(grid, np.maximum(mean, floor), label=words, **figures.style(i))
       ax.fill_between(
         grid, np.maximum(mean - error, floor), np.maximum(mean + error, floor),
@@ -63,7 +64,8 @@ def draw_outliers(result: Result) -> Figure:
   for i, (count, runs) in enumerate(zip(result.classes, result.class_top)):
     for m, values in enumerate(runs):
       label = f"{count} classes" if m == 0 else None
-      left.plot(ranks, values / values[0], label=label, markersize=4, linewidth=0.8,
+      shares = np.divide(values, values[0], out=np.zeros_like(values), where=values[0] != 0)
+      left.plot(ranks, shares, label=label, markersize=4, linewidth=0.8,
                 **figures.marker(i))  # fmt: skip
   figures.label(left, "rank", "eigenvalue over the largest", "top of the spectrum", yscale="log")
   left.set_xticks(ranks[::3])

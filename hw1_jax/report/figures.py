@@ -162,13 +162,16 @@ def reported(
 def label(
   ax: Axes, x: str, y: str, title: str = "", *, xscale: str = "linear", yscale: str = "linear"
 ) -> None:
-  """Names the axes and sets their scales."""
+  """Names the axes and sets their scales; linear where no value has a logarithm to show."""
   ax.set_xlabel(x)
   ax.set_ylabel(textwrap.fill(y, LABEL))
-  ax.set_xscale(xscale)
-  ax.set_yscale(yscale)
-  for axis, scale in ((ax.xaxis, xscale), (ax.yaxis, yscale)):
-    if scale == "log":
+  for axis, scale, set_scale in (
+    (ax.xaxis, xscale, ax.set_xscale),
+    (ax.yaxis, yscale, ax.set_yscale),
+  ):
+    nothing = scale == "log" and ax.has_data() and not np.isfinite(axis.get_minpos())
+    set_scale("linear" if nothing else scale)
+    if scale == "log" and not nothing:
       write_decades(axis)
   if title:
     ax.set_title(title, fontsize=10, loc="left")
@@ -197,10 +200,12 @@ class DecadesApart(LogLocator):
   """LogLocator, whose ends are whole decades where all values are the same to rounding.
 
   Matplotlib does so for one value only: logarithms of two neighbouring ones are equal, and the
-  axis would be scaled by 1 / 0.
+  axis would be scaled by 1 / 0. Where no value is positive it is 1 to 10, without a warning.
   """
 
   def nonsingular(self, vmin: float, vmax: float) -> tuple[float, float]:
+    if vmax <= 0:
+      return 1.0, 10.0
     if 0 < vmin < vmax <= vmin * (1 + 1e-9):
       vmax = vmin
     return super().nonsingular(vmin, vmax)

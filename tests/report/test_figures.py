@@ -124,3 +124,15 @@ def test_values_equal_to_rounding_have_a_logarithmic_axis_of_decades(ax, first, 
   low, high = ax.get_xlim()
   assert low < 2
   assert high > 9
+
+
+@pytest.mark.parametrize("values", [[0.0, 0.0], [-2.0, -1.0], [np.nan, np.nan], []])
+@pytest.mark.parametrize("where", ["left", "right"])
+def test_values_of_which_none_is_positive_can_be_drawn_on_a_logarithmic_axis(ax, where, values):
+  axes = ax if where == "left" else figures.twin(ax, "z", 1, yscale="log")
+  axes.plot(np.arange(len(values)), values)
+  axes.axhline(0.0)
+  figures.label(ax, "x", "y", yscale="log")
+  with np.errstate(all="raise"):
+    FigureCanvasAgg(ax.figure).draw()  # without a warning, too
+  assert ax.get_yscale() == ("linear" if where == "left" else "log")
