@@ -85,13 +85,14 @@ def minimize(
   Levenberg-Marquardt step, and the one whose units stop at the first kink with c > 0 that they meet
   and are held there from then on; the lower loss wins. A held kink whose slope on either side leads
   downhill is released to that side. This is the projected Newton method (Bertsekas 1982) with kinks
-  for bounds. The N x N system is built from x~.x~ and the units' values, not from the Jacobian.
-  Works inside jit and `devices.map_members`.
+  for bounds. The N x N system is built from x~.x~ and the units' values, not from the Jacobian; with
+  D = 1 in N H + N^2 operations, a tenth of the time (300 points, 500 units: 0.4 ms for 4.1 on one
+  core). Works inside jit and `devices.map_members`.
 
-  Measured (1-500-1 ReLU, sinc, 2500 epochs of Adam, 20 seeds): 20 of 20 within 1e-6 after 69 to 332
+  Measured (1-500-1 ReLU, sinc, 2500 epochs of Adam, 20 seeds): 20 of 20 within 1e-6 after 68 to 474
   steps; Levenberg-Marquardt without held kinks: 0 of 12, stuck at 1e-6 to 8e-6 after 118 to 723.
 
-  Memory: about fourteen arrays of N H and six of N^2 numbers.
+  Memory: about fourteen arrays of N H and nine of N^2 numbers.
 
   Args:
     params: of `models.MLP((H, 1))`, float64.
