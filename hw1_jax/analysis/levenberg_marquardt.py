@@ -18,9 +18,9 @@ multiplied by 2, 4, 8, ... until a step does. Sources: Nocedal & Wright, Numeric
 10; the damping rule is Nielsen's (IMM-REP-1999-05), with 1/10 for his 1/3: our choice, because the
 valleys of trained networks want many decades of lambda.
 
-Measured (sinc, 2500 epochs of Adam, 10 seeds each): all 40 to a loss of 1e-14 or ||grad L|| <= 1e-10,
-1-20-1 in 448 to 2150 steps with tanh and 945 to 4190 with softplus, 1-500-1 in 410 to 1420 and 481
-to 2045; without D and a none of 2 in 1000 (above 5e-11).
+Measured (sinc, 2500 epochs of Adam, 10 seeds each): all 40 to a loss of 1e-14 or ||grad L|| <=
+1e-10, 1-20-1 in 448 to 2150 steps with tanh and 945 to 4190 with softplus, 1-500-1 in 410 to 1420
+and 481 to 2045; without D and a none of 2 in 1000 (above 5e-11).
 
 Networks of piecewise linear units have kinks, at which this search stalls: see `kinks`.
 """
