@@ -140,7 +140,7 @@ def make_audit(
     found = monitor.map(f"audit, factor {factor:g}", again, count, batch_size=count)
     with np.errstate(invalid="ignore", divide="ignore"):  # a dead network's 0 / 0 is not a number
       columns.append(
-        {k: np.exp(v - before[k]) if NAMES[k].startswith("log") else v / before[k]
-         for k, v in found.items()}
+        {k: np.exp(found[k] - before[k]) if NAMES[k].startswith("log") else found[k] / before[k]
+         for k in NAMES}  # not in the order of `found`, which a resumed run has otherwise
       )  # fmt: skip
   return {key: np.stack([column[key] for column in columns], axis=1) for key in columns[0]}

@@ -77,9 +77,12 @@ def test_a_tiny_run_goes_on_to_the_same_bits_and_can_be_shown(name, tmp_path, mo
   with jax.enable_x64(entry.x64):  # as `main` sets it
     result = entry.run(*inputs, ShapesStay(folders[0], name, seconds=0))
     resumed = run_killed_twice(entry, inputs, folders[1], monkeypatch)
+    shown = entry.run(*inputs, RunMonitor(folders[0], name, seconds=0))  # every loop was finished
     for folder, outcome in zip(folders, (result, resumed)):
       write_result(folder.path / "result.npz", outcome)
     check_same_bits(*folders)
+    write_result(tmp_path / "shown.npz", shown)  # the order of its arrays, too
+    assert (tmp_path / "shown.npz").read_bytes() == (folders[0].path / "result.npz").read_bytes()
     check_shown(entry, config, read_result(folders[0].path / "result.npz", entry.result), tmp_path)
     if name in ("simulate_function", "random_labels", "minimal_ratio"):
       other = (dataclasses.replace(config, seed=1), *inputs[1:])
