@@ -56,7 +56,8 @@ def draw_common(config: Config, result: Result) -> Figure:
     figures.label(ax, f"common epochs, of {config.num_epochs}", "barrier (nats)",
                   f"{kind} loss")  # fmt: skip
     ax.set_yscale("symlog", linthresh=LINEAR)  # a barrier can be 0, and the others are far apart
-    ax.set_ylim(bottom=min(0.0, 1.5 * float(np.nanmin(found.low))))
+    # Of one pair there is no interval.
+    ax.set_ylim(bottom=1.5 * float(np.min(found.low, where=np.isfinite(found.low), initial=0.0)))
   return figures.legend(figure)
 
 

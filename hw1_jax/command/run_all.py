@@ -17,7 +17,9 @@ does). The last line is the path of the page. Exit code: 0, 1 if an experiment f
 arguments, 129, 130 or 143 if interrupted. Outside a checkout the same command is `hw1 run-all`.
 """
 
+import contextlib
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -72,7 +74,7 @@ def _run(plan: Plan, children: Children) -> list[str]:
   while waiting or children.running:
     while waiting and len(children.running) < plan.jobs and not children.code:
       k, name = waiting.pop(0)
-      print(f"[{k} of {len(plan.commands)}] {name}", file=sys.stderr, flush=True)
+      _tell(f"[{k} of {len(plan.commands)}] {name}")
       children.start(name, [name, *plan.commands[name]])
     if children.running:
       name, code = children.wait()
@@ -81,10 +83,18 @@ def _run(plan: Plan, children: Children) -> list[str]:
           children.stop(code - 128)
       elif code:
         failed.add(name)
+        if code > 128:  # it could not say so itself
+          by = signal.Signals(code - 128).name
+          _say(f"{name} was ended by {by}; the same command goes on from its last checkpoint")
     if children.code:
       waiting.clear()
   return [name for name in plan.commands if name in failed]
 
 
 def _say(text: str) -> None:
-  print(f"{program()}: {text}", file=sys.stderr, flush=True)
+  _tell(f"{program()}: {text}")
+
+
+def _tell(line: str) -> None:
+  with contextlib.suppress(OSError):  # stderr may be a file on the full disk
+    print(line, file=sys.stderr, flush=True)

@@ -1,6 +1,7 @@
 """Children of run-all: several at a time, their exit codes, and every signal to all of them."""
 
 import contextlib
+import errno
 import os
 import pathlib
 import signal
@@ -229,6 +230,27 @@ def test_the_next_begins_when_one_of_n_ends(jobs, ends, log, capsys):
 def test_failures_stop_nobody_and_are_told_in_the_order_of_the_plan():
   children = Scripted(("b", 2), ("a", 137), ("c", 0))
   assert _run(plan(2), children) == ["a", "b"]
+  assert children.log[-1] == "c ends"
+
+
+def test_one_that_was_killed_is_told_with_the_signals_name(capsys):
+  children = Scripted(("a", 137), ("b", 139), ("c", 1))
+  assert _run(plan(1), children) == ["a", "b", "c"]
+  told = [line for line in capsys.readouterr().err.splitlines() if "ended by" in line]
+  assert [line.split(": ", 1)[1].partition(";")[0] for line in told] == [
+    "a was ended by SIGKILL", "b was ended by SIGSEGV"]  # fmt: skip
+
+
+def test_a_stderr_on_a_full_disk_stops_nothing(monkeypatch):
+  class Full:
+    def write(self, text):
+      raise OSError(errno.ENOSPC, "No space left on device")
+
+    flush = write
+
+  monkeypatch.setattr(sys, "stderr", Full())
+  children = Scripted(("a", 0), ("b", 137), ("c", 0))
+  assert _run(plan(1), children) == ["b"]
   assert children.log[-1] == "c ends"
 
 
