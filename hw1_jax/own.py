@@ -45,6 +45,17 @@ def parameters(function: Callable[..., Any]) -> list[str]:
     return []
 
 
+def takes(function: Callable[..., Any], count: int) -> bool:
+  """Returns whether a function can be called with so many arguments; yes where it does not tell."""
+  try:
+    inspect.signature(function).bind(*range(count))
+  except TypeError:
+    return False
+  except ValueError:
+    return True
+  return True
+
+
 def call(function: Callable[..., Any], *args: Any, **offered: Any) -> Any:
   """Returns `function(*args, ...)` with those of the offered arguments that it names."""
   names = parameters(function)

@@ -84,6 +84,8 @@ def make_own(name: str, num_outputs: int, input_shape: tuple[int, ...]) -> OwnMo
     functions = _from_pair(name, own.call(factory, **sizes), x)
   model = OwnModel(name, functions)
   params = jax.eval_shape(model.init, jax.random.key(0), x)
+  if not jax.tree.leaves(params):
+    raise UserError("model", f"{name} without a parameter", "parameters to train")
   got = jax.eval_shape(model.apply, params, x)
   if got.shape != (2, num_outputs):
     raise UserError("model", f"{name} with outputs {list(got.shape)} for inputs {list(x.shape)}",

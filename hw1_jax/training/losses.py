@@ -66,9 +66,15 @@ def make_loss(name: str) -> Loss:
   if not own.is_own(name):
     return PER_EXAMPLE[name]
   function = own.load("loss", name)
+  if not own.takes(function, 2):
+    takes = ", ".join(own.parameters(function))
+    raise UserError("loss", f"{name}({takes})", "a function of two: outputs and targets")
 
   def per_example(outputs: jax.Array, targets: jax.Array) -> jax.Array:
     values = function(outputs, targets)
+    if not hasattr(values, "dtype"):
+      expected = f"each example's loss, [{outputs.shape[0]}]"
+      raise UserError("loss", f"{name}, which returns a {type(values).__name__}", expected)
     shape, dtype = jnp.shape(values), jnp.result_type(values)
     if shape != outputs.shape[:1] or not jnp.issubdtype(dtype, jnp.floating):
       got = f"{name}, which returns {dtype} {list(shape)} for outputs {list(outputs.shape)}"

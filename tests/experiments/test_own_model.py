@@ -149,6 +149,8 @@ def nothing():
   return 3
 def wide(num_outputs):
   return nn.Dense(num_outputs + 1)
+def empty(num_outputs):
+  return (lambda key, x: {}), (lambda params, x: jax.numpy.zeros((len(x), num_outputs)))
 """
 
 
@@ -158,6 +160,7 @@ def wide(num_outputs):
     ("make", "with state beside its parameters, expected parameters only; use a network without"),
     ("nothing", "nothing, which makes a int, expected a flax.linen module or a pair init, apply"),
     ("wide", r"wide with outputs \[2, 3\] for inputs \[2, 4\], expected outputs \[2, 2\]"),
+    ("empty", "empty without a parameter, expected parameters to train"),
     ("maek", r"no such function in .*, expected one of .*make, nothing, wide"),
   ],
 )
@@ -395,6 +398,12 @@ def absolute(outputs, targets):
   return jnp.abs(outputs - targets)[:, 0]
 def averaged(outputs, targets):
   return jnp.mean(jnp.abs(outputs - targets))
+def scaled(outputs, targets, by=2.0):
+  return by * jnp.abs(outputs - targets)[:, 0]
+def three(outputs, targets, inputs):
+  return outputs[:, 0]
+def text(outputs, targets):
+  return "small"
 def whole(outputs, targets):
   return jnp.zeros(len(outputs), int)
 """
@@ -433,6 +442,11 @@ def test_what_is_no_loss_is_refused(my_module):
     losses.make_loss(f"{name}:averaged")(outputs, outputs)
   with pytest.raises(UserError, match="which returns int32"):
     losses.make_loss(f"{name}:whole")(outputs, outputs)
+  with pytest.raises(UserError, match=r"text, which returns a str, expected each .* loss, \[4\]"):
+    losses.make_loss(f"{name}:text")(outputs, outputs)
+  with pytest.raises(UserError, match=r"three\(outputs, targets, inputs\), expected a function of"):
+    losses.make_loss(f"{name}:three")
+  assert losses.make_loss(f"{name}:scaled")(outputs, outputs).shape == (4,)
 
 
 LOSS_FLAGS = {
