@@ -60,7 +60,9 @@ class Section(NamedTuple):
 
 
 SECTIONS = (
-  Section("simulate_function", "1.1.1", amounts=(2, 6), scale=100),
+  # as if no run ended before its 25,000 epochs
+  Section("simulate_function", "1.1.1", flags="--num_epochs=1000 --loss_below=1e-9",
+          amounts=(2, 6), scale=100 * 25),
   Section("train_on_task", "1.1.2", tuple(Steps(cnn, 600, 15) for cnn in sizes.CNNS)),
   Section("optimization_path", "1.2.1", (Steps("500", 100, 45),)),
   Section("gradient_norm", "1.2.2", amounts=(4, 12), scale=100),
@@ -84,7 +86,8 @@ def arguments(section: Section, amount: int, folder: pathlib.Path, manual_dir: s
   given = [name, f"--flagfile={ROOT}/experiments/flags/long_report/{name}.flags"]
   given += [f"--workdir={folder}", "--overwrite", "--checkpoint_seconds=1e6"]
   if not section.steps:
-    return [*given, f"--num_runs={amount}", *(["--path_runs=1"] if name == "minimal_ratio" else [])]
+    path = ["--path_runs=1"] if name == "minimal_ratio" else []
+    return [*given, f"--num_runs={amount}", *path, *section.flags.split()]
   steps = round(780 * amount / IMAGES)
   given += [f"--manual_dir={manual_dir}", "--num_runs=2", f"--train_examples={amount}"]
   return [*given, f"--test_examples={amount // 6}", *section.flags.format(steps=steps).split()]
