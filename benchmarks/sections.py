@@ -107,7 +107,9 @@ def serve(section: Section, manual_dir: str) -> None:
     for amount in section.amounts:
       run(amount)
     small, large = map(run, section.amounts)
-    with jax.profiler.trace(trace):
+    quiet = jax.profiler.ProfileOptions()
+    quiet.python_tracer_level = 0  # every call of Python, of the drawing too, would be an event
+    with jax.profiler.trace(trace, profiler_options=quiet):
       run(section.amounts[0])
     kinds = time_of_kinds(next(trace.rglob("*.xplane.pb")))
   print("measured", small, large, *(kinds[kind] for kind in KINDS), flush=True)

@@ -12,8 +12,8 @@ Source: assignment 1-2, "what happened when gradient is almost zero"; long repor
 report; `reported.py` holds what the report and its notebook show. Definitions, in `analysis`:
 `levenberg_marquardt`, `kinks`, `kink_search`, `zeros`, `spectrum`; with several hidden layers
 `held_kinks`, `piece_search`, `pieces`.
-Cost: 170 s of processor time, shared by 2 cores: training, 100 searches of about 220 steps and 100
-spectra of 1501 parameters, the path with 33 more, saddles, and compiling.
+Cost: 80 s on 2 cores: training, 100 searches of about 220 steps and 100 spectra of 1501 parameters,
+the path with 33 more, saddles, and compiling.
 """
 
 from hw1_jax.runs.experiment import Experiment
