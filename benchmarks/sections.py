@@ -57,6 +57,7 @@ class Section(NamedTuple):
   flags: str = ""
   amounts: tuple[int, int] = (SMALL, LARGE)
   scale: float = IMAGES * SEEDS / 2  # amounts in the whole section; two seeds count as one
+  seeds: int = SEEDS
 
 
 SECTIONS = (
@@ -69,7 +70,7 @@ SECTIONS = (
   Section("minimal_ratio", "1.2.3", amounts=(2, 6), scale=100),
   # 3 seeds on 2 devices: two rounds
   Section("random_labels", "1.3.1", (Steps("500", 100, 1000),), "--num_epochs=20",
-          scale=IMAGES * 2 * 1000 / 20),
+          scale=IMAGES * 2 * 1000 / 20, seeds=3),
   Section("parameter_count", "1.3.2", tuple(Steps(str(width), 600, 10) for width in WIDTHS)),
   # two pairs, one more end each from its own start, and 31 models trained on for each pair
   Section("interpolation", "1.3.3", (Steps("500", 64, 15 * 4), Steps("500", 1000, 15 * 2),
@@ -171,7 +172,8 @@ def row(section: Section, manual_dir: str, rate: float) -> str:
   done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
   found = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("measured")]
   if done.returncode or not found:
-    raise SystemExit(f"benchmarks.sections: {section.experiment} failed\n{done.stderr[-2000:]}")
+    raise SystemExit(f"benchmarks.sections: {section.experiment} ended with code {done.returncode}"
+                     f"\n{done.stderr[-2000:]}")  # fmt: skip
   small, large, *kinds = map(float, found[0])
   first, second = section.amounts
   whole = (large - small) / (second - first) * section.scale
@@ -181,8 +183,7 @@ def row(section: Section, manual_dir: str, rate: float) -> str:
     if time > 0.03 * sum(kinds)
   )
   counts = [operations(steps) for steps in section.steps]
-  seeds = 3 if section.experiment == "random_labels" else SEEDS
-  flops, moved = (seeds * sum(part) for part in zip(*counts)) if counts else (0, 0)
+  flops, moved = (section.seeds * sum(part) for part in zip(*counts)) if counts else (0, 0)
   speed = f"{flops / whole / 1e9:.0f} ({flops / whole / 1e9 / rate:.0%})" if counts else ""
   amounts = f"{flops / 1e12:.0f} | {moved / 1e12:.1f} | {speed}" if counts else " | | "
   return f"| {section.number} {section.experiment} | {whole:.0f} | {amounts} | {shares} |"
@@ -207,4 +208,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  main()
+  try:
+    main()
+  except KeyboardInterrupt:
+    raise SystemExit("benchmarks.sections: interrupted") from None

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from hw1_jax.analysis import kinks
@@ -30,9 +29,7 @@ def measure(
     found: what `points.search_runs` returns for them, without `stationarity` when it comes back.
   """
   problem, runs = tools.problem, min(config.path_runs, config.num_runs)
-  value_and_norm = jax.jit(
-    lambda theta: (problem.loss(theta), jnp.linalg.norm(jax.grad(problem.loss)(theta)))
-  )
+  loss_and_norm = jax.jit(problem.loss_and_norm)
   above = [tolerance for tolerance in TOLERANCES if tolerance > config.grad_tolerance]
 
   def spectrum(point: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
@@ -49,7 +46,7 @@ def measure(
     looked = [(theta, nothing) for theta in thetas.reshape(-1, thetas.shape[-1])]
     looked += zip(ways["params"], ways["held"])
     values = np.reshape(points.in_threads(spectrum, looked), (-1, runs, thetas.shape[-1]))
-    before = np.asarray([[value_and_norm(theta) for theta in epoch] for epoch in thetas])
+    before = np.asarray([[loss_and_norm(theta) for theta in epoch] for epoch in thetas])
 
     def join(*parts: np.ndarray) -> np.ndarray:
       """Each [S of the part, runs, ...] -> [runs, S, ...]."""

@@ -58,6 +58,10 @@ class Problem(NamedTuple):
     """Returns the mean squared error."""
     return losses.mse(models.apply(self.model, self.unravel(theta), self.inputs), self.targets)
 
+  def loss_and_norm(self, theta: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns the loss and the 2-norm of its gradient."""
+    return self.loss(theta), jnp.linalg.norm(jax.grad(self.loss)(theta))
+
   def hessian(self, theta: jax.Array) -> jax.Array:
     """Returns the exact Hessian of the loss, [P, P]."""
     if not self.activation:
@@ -151,6 +155,7 @@ class Tools(NamedTuple):
   problem: Problem
   search: Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]  # members of `make_search`
   within: Within
+  batch_size: int  # members that go through one program
 
 
 def make_tools(config: Any) -> Tools:
@@ -172,7 +177,7 @@ def make_tools(config: Any) -> Tools:
       found.append({name: values[back] for name, values in ends.items()})
     return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
 
-  return Tools(problem, search, make_within(problem))
+  return Tools(problem, search, make_within(problem), most)
 
 
 def search_runs(
@@ -191,8 +196,7 @@ def search_runs(
     looked = in_threads(look, list(zip(found["params"], found["held"])))
     return found | {name: np.stack([one[name] for one in looked]) for name in looked[0]}
 
-  most = min(config.num_runs, ROUND * devices.make_mesh().size)
-  found = monitor.map("search", measure, config.num_runs, batch_size=most)
+  found = monitor.map("search", measure, config.num_runs, batch_size=tools.batch_size)
   return found | {"rtols": zeros.RTOLS}
 
 

@@ -62,7 +62,7 @@ def find_embedded(config: Any, monitor: Monitor) -> dict[str, np.ndarray]:
 
   @jax.jit
   def measure(theta: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    return wide.loss(theta), jnp.linalg.norm(jax.grad(wide.loss)(theta)), wide.hessian(theta)
+    return *wide.loss_and_norm(theta), wide.hessian(theta)
 
   def look(theta: np.ndarray) -> tuple[Any, Any, np.ndarray]:
     loss, norm, hessian = jax.device_get(measure(theta))

@@ -33,6 +33,7 @@ from hw1_jax.runs.main import main as run_experiment
 from hw1_jax.runs.terminal import PROGRESS, secure_streams
 
 INTERRUPTED = (129, 130, 143)
+SIGNALS = {int(one): one.name for one in signal.Signals}
 
 
 def run_all(arguments: Sequence[str], main: Main) -> int:
@@ -83,8 +84,8 @@ def _run(plan: Plan, children: Children) -> list[str]:
           children.stop(code - 128)
       elif code:
         failed.add(name)
-        if code > 128:  # it could not say so itself
-          by = signal.Signals(code - 128).name
+        if code - 128 in SIGNALS:  # it could not say so itself; other codes are a user's module's
+          by = SIGNALS[code - 128]
           _say(f"{name} was ended by {by}; the same command goes on from its last checkpoint")
     if children.code:
       waiting.clear()

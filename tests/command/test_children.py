@@ -234,8 +234,8 @@ def test_failures_stop_nobody_and_are_told_in_the_order_of_the_plan():
 
 
 def test_one_that_was_killed_is_told_with_the_signals_name(capsys):
-  children = Scripted(("a", 137), ("b", 139), ("c", 1))
-  assert _run(plan(1), children) == ["a", "b", "c"]
+  children = Scripted(("a", 137), ("b", 139), ("c", 1), ("d", 255))  # 255: no signal has number 127
+  assert _run(plan(1, "abcd"), children) == ["a", "b", "c", "d"]
   told = [line for line in capsys.readouterr().err.splitlines() if "ended by" in line]
   assert [line.split(": ", 1)[1].partition(";")[0] for line in told] == [
     "a was ended by SIGKILL", "b was ended by SIGSEGV"]  # fmt: skip

@@ -4,13 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiny import experiment
 
 from experiments.minimal_ratio import points
 from hw1_jax import data
 from hw1_jax.analysis import levenberg_marquardt as lm
 from hw1_jax.loops import Monitor
 from hw1_jax.training import full_batch
-from tests.tiny import experiment
 
 
 @pytest.fixture(autouse=True)
