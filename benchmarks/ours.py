@@ -215,12 +215,10 @@ def spectrum(sizes: settings.Sizes, probes: int, num_steps: int) -> Work:
   images, labels = made_up_images(sizes.spectrum_images)
   params = models.init(model, jax.random.key(0), (1, 28, 28, 1))
 
-  def loss(params: Any, batch: tuple[jax.Array, jax.Array]) -> jax.Array:
-    return losses.cross_entropy(models.apply(model, params, batch[0]), batch[1])
-
   @jax.jit
   def quadrature(params: Any, images: jax.Array, labels: jax.Array) -> Any:
-    operator = analysis.hessian_operator(loss, params, (data.as_float(images), labels))
+    inputs = data.as_float(images)
+    operator = analysis.mlp_hessian_operator(params, "relu", losses.cross_entropy, (inputs, labels))
     return analysis.spectral_quadrature(
       operator, jax.random.key(1), num_probes=probes, num_steps=num_steps
     )

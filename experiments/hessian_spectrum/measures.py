@@ -14,14 +14,36 @@ def make_loss(model: Any) -> Callable[..., jax.Array]:
   return lambda params, batch: losses.cross_entropy(models.apply(model, params, batch[0]), batch[1])
 
 
+def make_operators(model: Any) -> dict[str, Callable[..., analysis.Operator]]:
+  """Returns "hessian" and "gauss_newton": (params, (images, labels)) -> Operator of that loss."""
+
+  def function(params: Any, images: jax.Array) -> jax.Array:
+    return models.apply(model, params, images)
+
+  if isinstance(model, models.MLP):
+    made = analysis.mlp_hessian_operator, analysis.mlp_gauss_newton_operator
+    phi = models.ACTIVATIONS[model.activation]
+    hessian, gauss_newton = (
+      lambda params, batch, make=make: make(params, phi, losses.cross_entropy, batch)
+      for make in made
+    )
+    return {"hessian": hessian, "gauss_newton": gauss_newton}
+  loss = make_loss(model)
+  return {
+    "hessian": lambda params, batch: analysis.hessian_operator(loss, params, batch),
+    "gauss_newton": lambda params, batch: analysis.gauss_newton_operator(
+      function, losses.cross_entropy, params, batch
+    ),
+  }
+
+
 def make_top(model: Any, *, num_steps: int, num_largest: int) -> Callable[..., Any]:
   """Returns jitted `((images, labels), params, key) -> {"top", "residuals"}`, Hessian, [k]."""
-  loss = make_loss(model)
+  hessian = make_operators(model)["hessian"]
 
   def top(batch: tuple[jax.Array, jax.Array], params: Any, key: jax.Array) -> dict[str, jax.Array]:
-    operator = analysis.hessian_operator(loss, params, batch)
     pairs = analysis.extreme_eigenpairs(
-      operator, key, num_largest=num_largest, num_smallest=0, num_steps=num_steps
+      hessian(params, batch), key, num_largest=num_largest, num_smallest=0, num_steps=num_steps
     )
     return {"top": pairs.values, "residuals": pairs.residuals}
 
@@ -32,21 +54,17 @@ def make_measure(
   model: Any, *, num_probes: int, num_steps: int, num_largest: int
 ) -> Callable[..., dict[str, jax.Array]]:
   """Returns jitted `((images, labels), params, key) -> {"loss", "hessian_nodes", ...}`."""
-
-  def function(params: Any, images: jax.Array) -> jax.Array:
-    return models.apply(model, params, images)
-
-  loss = make_loss(model)
+  loss, operators = make_loss(model), make_operators(model)
 
   def measure(batch: tuple[jax.Array, jax.Array], params: Any, key: jax.Array) -> Any:
-    operators = {
-      "hessian": analysis.hessian_operator(loss, params, batch),
-      "gauss_newton": analysis.gauss_newton_operator(function, losses.cross_entropy, params, batch),
-    }
     found = {"loss": loss(params, batch)}
-    for name, operator in operators.items():
+    for name, make in operators.items():
       values = analysis.describe_spectrum(
-        operator, key, num_probes=num_probes, num_steps=num_steps, num_largest=num_largest
+        make(params, batch),
+        key,
+        num_probes=num_probes,
+        num_steps=num_steps,
+        num_largest=num_largest,
       )
       found |= {f"{name}_{key}": value for key, value in values.items()}
     return found

@@ -35,20 +35,22 @@ from hw1_jax.analysis.lanczos import (
   positive_fraction,
   quadrature,
   spectral_quadrature,
-  tridiagonalize,
 )
+from hw1_jax.analysis.mlp_products import mlp_gauss_newton_operator, mlp_hessian_operator
 from hw1_jax.analysis.norms import margins, rescale_layers, weight_norms
 from hw1_jax.analysis.pac_bayes import pac_bayes_bound, perturbed_errors
-from hw1_jax.analysis.products import gauss_newton_operator, hessian_operator
+from hw1_jax.analysis.products import Operator, gauss_newton_operator, hessian_operator
 from hw1_jax.analysis.rank_analysis import conditional_independence, granulated, kendall, null_score
 from hw1_jax.analysis.spectrum import ZERO_RTOL, Signs, count_signs, eigenvalues, minimal_ratio
 from hw1_jax.analysis.stability import sharpness_along_descent
 from hw1_jax.analysis.traces import trace_and_norm
 from hw1_jax.analysis.trajectory import Projection, pca
+from hw1_jax.analysis.tridiagonal import tridiagonalize
 
 __all__ = [
   "CHUNK_SIZE",
   "ZERO_RTOL",
+  "Operator",
   "Projection",
   "Signs",
   "alignment",
@@ -84,7 +86,9 @@ __all__ = [
   "make_sensitivity",
   "margins",
   "minimal_ratio",
+  "mlp_gauss_newton_operator",
   "mlp_hessian",
+  "mlp_hessian_operator",
   "null_score",
   "pac_bayes_bound",
   "pca",

@@ -1,15 +1,13 @@
 """Spectra of large symmetric matrices from products alone: Lanczos and random probes.
 
-K Lanczos runs go side by side, [K, P], and share what is linearized. The basis takes m K P numbers
-for m steps: 160 MB a run for 100 steps at 397,510 float32 parameters. Each new vector is
-orthogonalized against all of it, else converged eigenvalues come up again as ghosts. (matfree 0.6.3
-finds the same nodes to 2e-6 of the largest, and takes 1.7 times as long: docs/performance.md.)
+The recurrence itself is `tridiagonal`. (matfree 0.6.3 finds the same nodes to 2e-6 of the largest,
+and takes longer: docs/performance.md.)
 
 Multiplicities are seen by the density only: a run finds one eigenvector of an eigenvalue. Those in
 the bulk do not converge; in float32 nothing below about 1e-6 max|lambda| has a sign.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,17 +16,7 @@ from scipy import stats
 
 from hw1_jax.analysis.products import Operator
 from hw1_jax.analysis.traces import Estimate, estimate, trace_and_norm
-
-BLOCK = 8  # rows of the basis at a time; our choice: small enough for the cache
-NUM_STEPS = 100  # PyHessian's default (Yao et al. 2020)
-
-
-class Tridiagonal(NamedTuple):
-  """K Lanczos runs of m steps: A Q = Q T + remainder; T has `diagonal` and `off`."""
-
-  diagonal: jax.Array  # [K, m]
-  off: jax.Array  # [K, m]; the last entry is the norm of the remainder
-  basis: jax.Array  # [m, K, P], orthonormal rows for each k; zero behind a run that broke down
+from hw1_jax.analysis.tridiagonal import NUM_STEPS, Tridiagonal, tridiagonalize
 
 
 class Quadrature(NamedTuple):
@@ -44,66 +32,6 @@ class Eigenpairs(NamedTuple):
   values: jax.Array  # [k]
   vectors: jax.Array  # [k, P], unit length
   residuals: jax.Array  # [k], ||A v - value v||_2
-
-
-def tridiagonalize(
-  operator: Operator, starts: jax.Array, num_steps: int = NUM_STEPS
-) -> Tridiagonal:
-  """Returns `num_steps` Lanczos steps from each of the K rows of `starts`, [K, P].
-
-  A run whose remainder vanishes (an invariant subspace, always so after P steps) stops there: its
-  further entries are zero. Source: Golub and Van Loan, Matrix Computations, section 10.3.
-
-  Raises:
-    ValueError: `num_steps` is not in 1..P, or `starts` is not [K, P].
-
-  >>> import jax.numpy as jnp
-  >>> from hw1_jax.analysis.products import matrix_operator
-  >>> from hw1_jax.analysis.products import matrix_operator
-  >>> matrix = matrix_operator(jnp.diag(jnp.array([1.0, 2.0, 4.0])))
-  >>> run = tridiagonalize(matrix, jnp.ones((1, 3)), 3)
-  >>> nodes = quadrature(run).nodes
-  >>> bool(jnp.allclose(nodes, jnp.array([1.0, 2.0, 4.0]), atol=1e-5))
-  True
-  """
-  if starts.ndim != 2 or starts.shape[1] != operator.size:
-    raise ValueError(f"starts: got shape {starts.shape}, expected [K, {operator.size}]")
-  if not 1 <= num_steps <= operator.size:
-    raise ValueError(
-      f"num_steps: got {num_steps}, expected 1 to {operator.size}, the matrix's size"
-    )
-  num_runs, size = starts.shape
-  padded = -(-num_steps // BLOCK) * BLOCK
-  tiny = 10 * jnp.finfo(starts.dtype).eps
-
-  def orthogonalize(vector: jax.Array, basis: jax.Array, filled: jax.Array) -> jax.Array:
-    def against(block: jax.Array, vector: jax.Array) -> jax.Array:
-      rows = jax.lax.dynamic_slice_in_dim(basis, block * BLOCK, BLOCK, 0)
-      # Run by run: as one batched product the blocks are copied into another order first.
-      each = [vector[k] - rows[:, k] @ vector[k] @ rows[:, k] for k in range(num_runs)]
-      return jnp.stack(each)
-
-    return jax.lax.fori_loop(0, -(-filled // BLOCK), against, vector)
-
-  def step(carry: Any, index: jax.Array) -> tuple[Any, tuple[jax.Array, jax.Array]]:
-    basis, current, previous, coupling, scale = carry
-    basis = jax.lax.dynamic_update_index_in_dim(basis, current, index, 0)
-    image = operator.product(current)
-    diagonal = jnp.sum(image * current, axis=1)
-    rest = image - diagonal[:, None] * current - coupling[:, None] * previous
-    rest = orthogonalize(rest, basis, index + 1)
-    norm = jnp.linalg.norm(rest, axis=1)
-    scale = jnp.maximum(scale, jnp.abs(diagonal) + norm)
-    norm = jnp.where(norm > tiny * scale, norm, 0)
-    following = jnp.where(norm[:, None] > 0, rest / jnp.where(norm > 0, norm, 1)[:, None], 0)
-    return (basis, following, current, norm, scale), (diagonal, norm)
-
-  first = starts / jnp.linalg.norm(starts, axis=1, keepdims=True)
-  zeros = jnp.zeros(num_runs, starts.dtype)
-  basis = jnp.zeros((padded, num_runs, size), starts.dtype)
-  carry: Any = (basis, first, jnp.zeros_like(first), zeros, zeros)
-  (basis, *_), (diagonal, off) = jax.lax.scan(step, carry, jnp.arange(num_steps))
-  return Tridiagonal(diagonal.T, off.T, basis[:num_steps])
 
 
 def _solve(run: Tridiagonal) -> tuple[jax.Array, jax.Array]:
@@ -234,7 +162,7 @@ def _ritz_pairs(
     )
   _, columns = _solve(run)
   wanted = jnp.concatenate([num_steps - 1 - jnp.arange(num_largest), jnp.arange(num_smallest)])
-  vectors = columns[row][:, wanted].T @ run.basis[:, row]
+  vectors = columns[row][:, wanted].T @ run.basis[row]
   lengths = jnp.linalg.norm(vectors, axis=1, keepdims=True)
   vectors = jnp.where(lengths > 0.5, vectors / lengths, jnp.nan)
   images = jax.lax.map(operator.product, vectors)

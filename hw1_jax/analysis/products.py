@@ -83,8 +83,8 @@ def hessian_operator(
     return mean_over_batches(lambda batch: jax.grad(loss)(params, batch), data, batch_size)
 
   if recompute:
-    return _operator(lambda tangent: jax.jvp(gradient, (params,), (tangent,))[1], params)
-  return _operator(jax.linearize(gradient, params)[1], params)
+    return as_operator(lambda tangent: jax.jvp(gradient, (params,), (tangent,))[1], params)
+  return as_operator(jax.linearize(gradient, params)[1], params)
 
 
 def gauss_newton_operator(
@@ -127,7 +127,7 @@ def gauss_newton_operator(
 
   # A linear function is its own linearization; what does not depend on its argument is computed
   # here, once.
-  return _operator(jax.linearize(product, jax.tree.map(jnp.zeros_like, params))[1], params)
+  return as_operator(jax.linearize(product, jax.tree.map(jnp.zeros_like, params))[1], params)
 
 
 def matrix_operator(matrix: jax.Array) -> Operator:
@@ -154,12 +154,7 @@ def mean_over_batches(
   >>> mean_over_batches(jnp.mean, jnp.arange(5.0), batch_size=2).item()
   2.0
   """
-  lengths = {leaf.shape[0] for leaf in jax.tree.leaves(data)}
-  if len(lengths) != 1:
-    raise ValueError(f"data: got leaves of lengths {sorted(lengths)}, expected one length")
-  if batch_size < 1:
-    raise ValueError(f"batch_size: got {batch_size}, expected at least 1")
-  (total,) = lengths
+  total = check_batches(data, batch_size)
   batch_size = min(batch_size, total)
   whole = total - total % batch_size
 
@@ -183,7 +178,27 @@ def mean_over_batches(
   return mean
 
 
-def _operator(product: Callable[[PyTree], PyTree], params: PyTree) -> Operator:
+def check_batches(data: PyTree, batch_size: int) -> int:
+  """Returns the number of examples N of leaves [N, ...]; ValueError as `mean_over_batches`.
+
+  >>> check_batches({"x": jnp.ones((3, 2)), "y": jnp.ones(3)}, batch_size=2)
+  3
+  """
+  lengths = {leaf.shape[0] for leaf in jax.tree.leaves(data)}
+  if len(lengths) != 1:
+    raise ValueError(f"data: got leaves of lengths {sorted(lengths)}, expected one length")
+  if batch_size < 1:
+    raise ValueError(f"batch_size: got {batch_size}, expected at least 1")
+  return lengths.pop()
+
+
+def as_operator(product: Callable[[PyTree], PyTree], params: PyTree) -> Operator:
+  """Returns the Operator of a linear function of pytrees like `params`, in ravelled order.
+
+  >>> operator = as_operator(lambda v: {"a": 2 * v["a"]}, {"a": jnp.ones(2)})
+  >>> operator.product(jnp.arange(2.0)).tolist()
+  [0.0, 2.0]
+  """
   theta, unravel = pytrees.ravel(params)
 
   # The leaves stay apart until all batches are summed: one vector would be copied in each of them,

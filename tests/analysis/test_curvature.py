@@ -163,7 +163,7 @@ def test_mlp_hessian_takes_a_function_and_float32():
 
 
 def test_mlp_hessian_leaves_second_derivatives_out_only_where_they_are_zero():
-  is_piecewise_linear = hessians._is_piecewise_linear
+  is_piecewise_linear = hessians.is_piecewise_linear
   found = {name: is_piecewise_linear(f, jnp.float64) for name, f in ACTIVATIONS.items()}
   expected = {name: name in ("relu", "leaky_relu") for name in ACTIVATIONS}
   assert found == expected

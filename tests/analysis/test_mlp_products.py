@@ -1,0 +1,103 @@
+"""Products of a fully connected network's curvature matrices against matrices written out."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hw1_jax import analysis, models, pytrees
+from hw1_jax.analysis import mlp_products
+from hw1_jax.training import losses
+
+NETS = [((4,), "relu"), ((6, 4), "relu"), ((5, 3, 2), "tanh"), ((18, 4), "softplus")]
+OPERATORS = {
+  "hessian": analysis.mlp_hessian_operator,
+  "gauss_newton": analysis.mlp_gauss_newton_operator,
+}
+
+
+@pytest.fixture(autouse=True)
+def _x64():
+  with jax.enable_x64(True):
+    yield
+
+
+def network(widths, activation, count=37):
+  model = models.MLP(widths, activation)
+  params = pytrees.cast(models.init(model, jax.random.key(1), (1, 3, 1)), jnp.float64)
+  rng = np.random.default_rng(2)
+  images = jnp.asarray(rng.normal(size=(count, 3, 1)))
+  return model, params, (images, jnp.asarray(rng.integers(0, widths[-1], count)))
+
+
+def written_out(model, params, batch, loss):
+  """Returns both matrices by `jax.hessian` and `jax.jacobian`."""
+  theta, unravel = pytrees.ravel(params)
+
+  def outputs(vector):
+    return models.apply(model, unravel(vector), batch[0])
+
+  @jax.jit
+  def both(theta):
+    jacobian = jax.jacobian(outputs)(theta).reshape(-1, theta.size)
+    size = len(jacobian)
+    curve = jax.hessian(lambda f: loss(f.reshape(len(batch[1]), -1), batch[1]))(
+      outputs(theta).ravel()
+    ).reshape(size, size)
+    return jax.hessian(lambda v: loss(outputs(v), batch[1]))(theta), jacobian.T @ curve @ jacobian
+
+  return dict(zip(OPERATORS, both(theta)))
+
+
+@pytest.mark.parametrize(("widths", "activation"), NETS)
+@pytest.mark.parametrize("batch_size", [10, None])
+def test_products_equal_the_matrices_written_out(widths, activation, batch_size):
+  model, params, batch = network(widths, activation)
+  expected = written_out(model, params, batch, losses.cross_entropy)
+  phi = models.ACTIVATIONS[activation]
+
+  @jax.jit
+  def products(params, batch):
+    made = {
+      name: make(params, phi, losses.cross_entropy, batch, batch_size=batch_size)
+      for name, make in OPERATORS.items()
+    }
+    return {name: operator.product(jnp.eye(operator.size)) for name, operator in made.items()}
+
+  found = products(params, batch)
+  for name in OPERATORS:
+    np.testing.assert_allclose(found[name], expected[name], atol=1e-13)
+  assert np.abs(expected["hessian"] - expected["gauss_newton"]).max() > 1e-3 or len(widths) == 1
+
+
+def test_any_loss_of_the_outputs_will_do():
+  model, params, (images, _) = network((5, 3), "tanh")
+  targets = jnp.asarray(np.random.default_rng(5).normal(size=(len(images), 3)))
+  expected = written_out(model, params, (images, targets), losses.mse)
+  for name, make in OPERATORS.items():
+    operator = make(params, "tanh", losses.mse, (images, targets), batch_size=20)
+    product = jax.jit(operator.product)(jnp.eye(operator.size))
+    np.testing.assert_allclose(product, expected[name], atol=1e-13)
+
+
+def test_many_examples_come_in_few_batches(monkeypatch):
+  """Each batch is compiled by itself."""
+  _, params, batch = network((3,), "relu", count=100)
+  monkeypatch.setattr(mlp_products, "BATCH_SIZE", 4)
+  operator = analysis.mlp_hessian_operator(params, "relu", losses.cross_entropy, batch)
+  operations = str(jax.make_jaxpr(operator.product)(jnp.ones(operator.size)))
+  # x V forward, x' R delta back
+  assert operations.count("dot_general") == 2 * mlp_products.MOST_BATCHES
+
+
+@pytest.mark.parametrize(
+  ("cut", "batch_size", "match"),
+  [(1, 2, "lengths \\[36, 37\\]"), (0, 0, "got 0, expected at least 1")],
+)
+def test_bad_batches_are_told(cut, batch_size, match):
+  _, params, (images, labels) = network((3,), "relu")
+  batch = (images, labels[cut:])
+  with pytest.raises(ValueError, match=match):
+    analysis.mlp_hessian_operator(
+      params, "relu", losses.cross_entropy, batch, batch_size=batch_size
+    )
