@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 
 # Test processes share the cores, and LAPACKs with threads wait for each other. Read by NumPy.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -23,6 +24,12 @@ SHARED = ROOT.parent / "shared"
 jax.config.update("jax_compilation_cache_dir", str(ROOT / ".jax_cache"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_enable_xla_caches", "none")  # else keys hold the folder
+
+
+# What a shell ignores for a command in the background (nohup, &), its children would ignore, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+  signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,5 +1,6 @@
 """The spectra of one network's Hessian and Gauss-Newton matrix, as one function."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,7 @@ def make_operators(model: Any) -> dict[str, Callable[..., analysis.Operator]]:
   }
 
 
+@functools.cache  # of the same network it is compiled once
 def make_top(model: Any, *, num_steps: int, num_largest: int) -> Callable[..., Any]:
   """Returns jitted `((images, labels), params, key) -> {"top", "residuals"}`, Hessian, [k]."""
   hessian = make_operators(model)["hessian"]
@@ -50,6 +52,7 @@ def make_top(model: Any, *, num_steps: int, num_largest: int) -> Callable[..., A
   return jax.jit(top)
 
 
+@functools.cache
 def make_measure(
   model: Any, *, num_probes: int, num_steps: int, num_largest: int
 ) -> Callable[..., dict[str, jax.Array]]:

@@ -1,15 +1,18 @@
 """Settings, result, and the computation."""
 
 import dataclasses
-from typing import NamedTuple
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from hw1_jax import analysis, data, devices, models, rng, training
 from hw1_jax.loops import Monitor
 from hw1_jax.runs.settings import setting
-from hw1_jax.training import evaluation
+from hw1_jax.training import losses
 
 from .. import settings as shared
 
@@ -64,6 +67,14 @@ def equal_step_plan(num_steps: int, batch_size: int, num_examples: int) -> tuple
   return num_examples, max(1, round(num_steps / epoch_steps))
 
 
+@functools.cache
+def map_sensitivity(model: Any, loss: losses.Loss) -> Callable[..., dict[str, jax.Array]]:
+  """Returns jitted `(images, labels, params) -> means` of `analysis.make_sensitivity`, [M]."""
+  fast = isinstance(model, models.MLP)
+  make = analysis.make_mlp_sensitivity if fast else analysis.make_sensitivity
+  return devices.map_members(make(model, loss=loss), num_shared=2)
+
+
 def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
   """Returns performance and sensitivities for all batch sizes."""
   model = models.make_mlp(
@@ -72,11 +83,8 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
   optimizer = config.make_optimizer(config.learning_rate, config.weight_decay)
   loss = config.make_loss()
   keys = rng.member_keys(config.seed, config.num_runs)
-  make_sensitivity = (
-    analysis.make_mlp_sensitivity if isinstance(model, models.MLP) else analysis.make_sensitivity
-  )
-  measure = devices.map_members(make_sensitivity(model, loss=loss), num_shared=2)
-  evaluate = devices.map_members(evaluation.make_evaluate(model, loss=loss), num_shared=2)
+  measure = map_sensitivity(model, loss)
+  evaluate = training.map_evaluate(model, loss, same_labels=True)
   train_set, test_set = (
     tuple(map(jnp.asarray, pair))
     for pair in (

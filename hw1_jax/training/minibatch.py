@@ -60,10 +60,14 @@ def split_epochs(
 
 @functools.cache
 def map_evaluate(
-  model: nn.Module, loss: losses.Loss = losses.cross_entropies
+  model: nn.Module, loss: losses.Loss = losses.cross_entropies, *, same_labels: bool = False
 ) -> Callable[..., dict[str, jax.Array]]:
-  """Returns jitted `(images, labels [M, N], params) -> means` of `evaluation.make_evaluate`."""
-  return devices.map_members(evaluation.make_evaluate(model, loss=loss), num_shared=1)
+  """Returns jitted `(images, labels [M, N], params) -> means` of `evaluation.make_evaluate`.
+
+  With `same_labels`, those of all members are one array [N].
+  """
+  shared = 2 if same_labels else 1
+  return devices.map_members(evaluation.make_evaluate(model, loss=loss), num_shared=shared)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -255,7 +259,7 @@ def train_family(
       minibatch=minibatch,
     )
     trained = train_images(monitor, name, task, images, keys)
-    evaluate = devices.map_members(evaluation.make_evaluate(model, loss=loss), num_shared=2)
+    evaluate = map_evaluate(model, loss, same_labels=True)
     exact = evaluate(images.train_images, images.train_labels, trained.params)
     counts = {"num_parameters": models.count_parameters(model, shape)}
     counts["num_test"] = len(images.test_labels)

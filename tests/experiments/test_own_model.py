@@ -287,18 +287,23 @@ IMAGES = ["--dataset=digits", "--train_examples=90", "--test_examples=40", "--nu
 @pytest.mark.parametrize(
   ("name", "flags"),
   [
-    ("train_on_task", ["--num_epochs=1"]),
     ("parameter_count", ["--num_epochs=1"]),
     ("optimization_path", ["--num_epochs=2", "--snapshot_epochs=1"]),
     ("interpolation", ["--num_epochs=1", "--num_alphas=5"]),
     ("sensitivity", ["--num_epochs=1", "--batch_sizes=30,45"]),
   ],
 )
-def test_every_experiment_on_images_takes_a_network(name, flags, tmp_path):
-  make = "make_nnx" if name == "train_on_task" else "make_model"
+def test_every_experiment_on_images_takes_a_network(name, flags, tmp_path, monkeypatch):
+  monkeypatch.syspath_prepend(EXAMPLE)
+  given = ["--model=my_module:make_model", *IMAGES, *flags, f"--workdir={tmp_path / 'run'}"]
+  main(experiment(name), [name, *given])
+  assert (tmp_path / "run" / "result.npz").is_file()
+
+
+def test_a_network_outside_of_the_repository_is_found(tmp_path):
   shutil.copy(EXAMPLE / "my_module.py", tmp_path)
-  done = command(tmp_path, "-m", f"experiments.{name}", f"--model=my_module:{make}", *IMAGES,
-                 *flags, "--workdir=run")  # fmt: skip
+  done = command(tmp_path, "-m", "experiments.train_on_task", "--model=my_module:make_nnx", *IMAGES,
+                 "--num_epochs=1", "--workdir=run")  # fmt: skip
   assert done.returncode == 0, done.stderr
   assert (tmp_path / "run" / "result.npz").is_file()
 

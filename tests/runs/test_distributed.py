@@ -41,12 +41,21 @@ def slurm(num_processes, index):
   }
 
 
-def start(name, folder, num_processes, num_devices, *flags, under_slurm=False):
-  """Starts the processes of one tiny run; returns them."""
+def flagfile_of(name, folder):
   folder.parent.mkdir(parents=True, exist_ok=True)
   flagfile = folder.parent / f"{folder.name}.flags"
   flagfile.write_bytes(run_flags(experiment(name), tiny_config(name), Options(workdir=folder)))
-  common = [sys.executable, "-m", f"experiments.{name}", f"--flagfile={flagfile}"]
+  return flagfile
+
+
+def run_alone(name, folder, *flags):
+  """Runs a tiny run in this process, on its two devices."""
+  main(experiment(name), [name, f"--flagfile={flagfile_of(name, folder)}", *flags])
+
+
+def start(name, folder, num_processes, num_devices, *flags, under_slurm=False):
+  """Starts the processes of one tiny run; returns them."""
+  common = [sys.executable, "-m", f"experiments.{name}", f"--flagfile={flagfile_of(name, folder)}"]
   common += [f"--num_devices={num_devices}", *flags]
   if under_slurm:
     common.append("--distributed")
@@ -86,11 +95,10 @@ def assert_same_run(one, other):
 
 
 def check_two_by_two(name, tmp_path):
-  """Runs an experiment on 2 processes x 2 devices, and on one device, and compares."""
+  """Runs an experiment on 2 processes x 2 devices, and in this one, and compares."""
   both = finish(start(name, tmp_path / "two", 2, 2))
   assert [code for code, _ in both] == [0, 0], both
-  alone = finish(start(name, tmp_path / "one", 1, 1))
-  assert alone[0][0] == 0, alone
+  run_alone(name, tmp_path / "one")
   assert_same_run(tmp_path / "two", tmp_path / "one")
   assert "Gloo" not in both[0][1] + both[1][1]
   assert both[0][1].count("results in") == 1  # process 0 speaks,
@@ -99,16 +107,15 @@ def check_two_by_two(name, tmp_path):
   assert (provenance["processes"], provenance["device"]["count"]) == (2, 4)
 
 
-def test_two_processes_with_two_devices_each_give_the_bits_of_one_device(tmp_path):
+def test_two_processes_with_two_devices_each_give_the_bits_of_one(tmp_path):
   check_two_by_two("optimization_path", tmp_path)
 
 
 def test_two_processes_share_the_batches_of_one_cnn(tmp_path):
-  flags = ("--split_batches", "--num_runs=1", "--batch_size=90", "--architectures=2k5p-2k5p/6d")
+  flags = ("--split_batches", "--num_runs=1", "--batch_size=90", "--architectures=2k5p/6d")
   both = finish(start("train_on_task", tmp_path / "two", 2, 1, *flags))
   assert [code for code, _ in both] == [0, 0], both
-  alone = finish(start("train_on_task", tmp_path / "one", 1, 1, *flags[1:]))
-  assert alone[0][0] == 0, alone
+  run_alone("train_on_task", tmp_path / "one", *flags[1:])
   with np.load(tmp_path / "one" / "result.npz") as a, np.load(tmp_path / "two" / "result.npz") as b:
     for name in a.files:  # the order of summation differs; dropout and shuffling do not
       np.testing.assert_allclose(b[name], a[name], rtol=1e-4, atol=1e-6)
@@ -169,8 +176,7 @@ def test_an_interrupt_of_any_process_stops_all_and_more_processes_can_go_on(tmp_
   ended = finish(start(name, folder, 1, 2, "--num_epochs=20000"))
   assert ended[0][0] == 0, ended
   assert "resuming from" in ended[0][1]
-  straight = finish(start(name, tmp_path / "straight", 1, 1, "--num_epochs=20000"))
-  assert straight[0][0] == 0, straight
+  run_alone(name, tmp_path / "straight", "--num_epochs=20000")
   assert_same_run(folder, tmp_path / "straight")
 
 
