@@ -261,6 +261,7 @@ def command(folder, *words):
   )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_example_runs_as_its_readme_says(tmp_path):
   shutil.copytree(EXAMPLE, tmp_path / "mine")
   folder = tmp_path / "mine"

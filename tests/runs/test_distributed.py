@@ -111,6 +111,7 @@ def test_two_processes_with_two_devices_each_give_the_bits_of_one(tmp_path):
   check_two_by_two("optimization_path", tmp_path)
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_batches_of_one_cnn(tmp_path):
   flags = ("--split_batches", "--num_runs=1", "--batch_size=90", "--architectures=2k5p/6d")
   both = finish(start("train_on_task", tmp_path / "two", 2, 1, *flags))
