@@ -31,6 +31,7 @@ def test_the_notebook_has_the_cells_of_the_script():
   )
 
 
+@pytest.mark.slow
 def test_the_tutorial_runs_in_a_kernels_environment(tmp_path):
   done = subprocess.run(
     [sys.executable, str(SCRIPT)], cwd=ROOT, capture_output=True, text=True, timeout=500,

@@ -23,6 +23,7 @@ from hw1_jax.training import evaluation, losses, optimizers
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "own_model"
+SLOW = pytest.mark.slow
 
 
 @pytest.fixture
@@ -289,9 +290,9 @@ IMAGES = ["--dataset=digits", "--train_examples=90", "--test_examples=40", "--nu
   ("name", "flags"),
   [
     ("parameter_count", ["--num_epochs=1"]),
-    ("optimization_path", ["--num_epochs=2", "--snapshot_epochs=1"]),
-    ("interpolation", ["--num_epochs=1", "--num_alphas=5"]),
-    ("sensitivity", ["--num_epochs=1", "--batch_sizes=30,45"]),
+    pytest.param("optimization_path", ["--num_epochs=2", "--snapshot_epochs=1"], marks=SLOW),
+    pytest.param("interpolation", ["--num_epochs=1", "--num_alphas=5"], marks=SLOW),
+    pytest.param("sensitivity", ["--num_epochs=1", "--batch_sizes=30,45"], marks=SLOW),
   ],
 )
 def test_every_experiment_on_images_takes_a_network(name, flags, tmp_path, monkeypatch):
@@ -326,9 +327,6 @@ def test_surfaces_and_spectra_are_of_any_network(name, kind, my_module, tmp_path
 def tanh_of(source):
   """Returns the source of a network without dropout, and with one input and output."""
   return re.sub(r".*Dropout.*\n", "", source).replace("self.dropout(", "(").replace(", key=key", "")
-
-
-SLOW = pytest.mark.slow
 
 
 @pytest.mark.parametrize(
