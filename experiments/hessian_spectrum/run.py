@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hw1_jax import analysis, data, models, pytrees, rng, training
+from hw1_jax.errors import UserError
 from hw1_jax.loops import Monitor
 from hw1_jax.runs.settings import setting
 from hw1_jax.training import losses, optimizers
@@ -92,6 +93,9 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
   model = models.make_mlp(
     config.widths, images.num_classes, images.train_images.shape[1:], activation=config.activation
   )
+  size = models.count_parameters(model, (1, *images.train_images.shape[1:]))
+  if config.num_steps > size:
+    raise UserError("num_steps", config.num_steps, f"at most {size}, the network's parameters")
   optimizer = optimizers.make_optimizer(config.optimizer, config.learning_rate)
   keys = rng.member_keys(config.seed, config.num_runs)
   measure = make_measure(

@@ -54,19 +54,20 @@ def tridiagonalize(
   num_segments = min(-(-num_steps // SEGMENT), MOST_SEGMENTS)
   length = -(-num_steps // num_segments)
   tiny = 10 * jnp.finfo(starts.dtype).eps
-  empty = jnp.zeros((num_runs, length, size), starts.dtype)
+  # One run's rows are [L, P]: XLA would copy [1, L, P] in each step.
+  empty = jnp.zeros((num_runs, length, size)[num_runs == 1 :], starts.dtype)
 
   def step(carry: Any, finished: Any, segment: jax.Array, row: jax.Array) -> Any:
     rows, current, previous, coupling, scale = carry
-    # Kept run by run: XLA copies [1, L, P] in each step.
-    rows = [jax.lax.dynamic_update_index_in_dim(r, new, row, 0) for r, new in zip(rows, current)]
+    new = current[0] if num_runs == 1 else current
+    rows = jax.lax.dynamic_update_index_in_dim(rows, new, row, rows.ndim - 2)
     needed = segment * length + row < num_steps  # the last segment's last ones may not be
     image = jax.lax.cond(needed, operator.product, lambda vectors: vectors, current)
     diagonal = jnp.sum(image * current, axis=1)
     rest = image - diagonal[:, None] * current - coupling[:, None] * previous
     for i, others in enumerate(finished):
       rest = jax.lax.cond(i < segment, _orthogonal_part, lambda rest, rows: rest, rest, others)
-    rest = jnp.stack([vector - r @ vector @ r for vector, r in zip(rest, rows)])
+    rest = _orthogonal_part(rest, rows)
     norm = jnp.linalg.norm(rest, axis=1)
     scale = jnp.maximum(scale, jnp.abs(diagonal) + norm)
     norm = jnp.where(norm > tiny * scale, norm, 0)
@@ -77,10 +78,9 @@ def tridiagonalize(
     """One segment: nothing of those before is copied while it is filled."""
     finished, *state = carry
     (rows, *state), found = jax.lax.scan(
-      lambda inner, row: step(inner, finished, segment, row), ([*empty], *state), jnp.arange(length)
+      lambda inner, row: step(inner, finished, segment, row), (empty, *state), jnp.arange(length)
     )
-    filled = jnp.stack(rows)
-    finished = [jnp.where(i == segment, filled, others) for i, others in enumerate(finished)]
+    finished = [jnp.where(i == segment, rows, others) for i, others in enumerate(finished)]
     return (finished, *state), found
 
   first = starts / jnp.linalg.norm(starts, axis=1, keepdims=True)
@@ -88,10 +88,13 @@ def tridiagonalize(
   carry: Any = ([empty] * num_segments, first, jnp.zeros_like(first), zeros, zeros)
   (finished, *_), found = jax.lax.scan(fill, carry, jnp.arange(num_segments))
   diagonal, off = (part.reshape(-1, num_runs)[:num_steps].T for part in found)
-  return Tridiagonal(diagonal, off, jnp.concatenate(finished, axis=1)[:, :num_steps])
+  basis = jnp.concatenate(finished, axis=-2).reshape(num_runs, -1, size)
+  return Tridiagonal(diagonal, off, basis[:, :num_steps])
 
 
 def _orthogonal_part(vectors: jax.Array, rows: jax.Array) -> jax.Array:
-  """Returns [K, P] less what lies along each one's own rows [K, L, P]; rows of 0 change nothing."""
+  """Returns [K, P] less what lies along each one's own rows, [K, L, P], or [L, P] for K = 1."""
+  if rows.ndim == 2:
+    return vectors - rows @ vectors[0] @ rows
   along = jnp.einsum("klp,kp->kl", rows, vectors)
   return vectors - jnp.einsum("kl,klp->kp", along, rows)

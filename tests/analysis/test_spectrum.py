@@ -195,6 +195,17 @@ def test_lanczos_in_float32_keeps_its_basis_orthonormal():
   np.testing.assert_allclose(basis @ basis.T, np.eye(100), atol=1e-4)
 
 
+def test_many_lanczos_runs_are_one_program_of_the_size_of_a_few():
+  """Written out run by run, a thousand of them compiled for minutes."""
+  operator = products.matrix_operator(jnp.eye(50))
+
+  def equations(runs):
+    run = jax.make_jaxpr(lambda starts: analysis.tridiagonalize(operator, starts, 45))
+    return str(run(jnp.ones((runs, 50)))).count(" = ")
+
+  assert equations(300) == equations(3)
+
+
 def test_lanczos_stops_at_an_invariant_subspace():
   operator = products.matrix_operator(jnp.asarray(np.diag([2.0] * 5 + [3.0] * 5)))
   run = lanczos(operator, np.ones((1, 10)), 6)

@@ -193,3 +193,10 @@ def test_bad_settings_are_setting_errors(name):
       continue
     with pytest.raises(UserError, match=f"^{field}: "):
       config(**{field: value})
+
+
+def test_more_lanczos_steps_than_parameters_are_refused_before_anything_is_trained():
+  entry = experiment("hessian_spectrum")
+  config = dataclasses.replace(tiny_config("hessian_spectrum"), widths="1", num_steps=1000)
+  with pytest.raises(UserError, match="num_steps: got 1000, expected at most 805, the network's"):
+    entry.run(*inputs_of(entry, config), Monitor())
