@@ -158,7 +158,6 @@ class Tools(NamedTuple):
   batch_size: int  # members that go through one program
 
 
-@functools.cache  # what it holds is compiled once
 def make_tools(config: Any) -> Tools:
   """Returns the tools of the networks of `widths`; UserError where they cannot be searched."""
   problem = make_problem(config, config.widths)

@@ -1,5 +1,6 @@
 """Networks, optimizers and targets of one's own, as users run them: outside the repository."""
 
+import importlib
 import json
 import pathlib
 import re
@@ -354,6 +355,17 @@ def test_the_hessian_at_an_own_networks_zero_gradient_is_jax_hessian(kind, my_mo
   assert found["loss"] < found["loss_before"]
   np.testing.assert_allclose(looked["eigenvalues"], values, rtol=0, atol=1e-10 * values.max())
   assert (looked["scalings"], looked["dead_units"]) == (0, 0)
+
+
+def test_an_edited_target_is_searched_as_it_is_now(my_module):
+  """As in a notebook: the same settings and process, another function behind the name."""
+  with jax.enable_x64(True):
+    for factor in (2.0, 3.0):
+      name = my_module(f"def f(x):\n  return {factor} * x\n")
+      importlib.invalidate_caches()
+      config = experiment("minimal_ratio").config(widths="4", target=f"{name}:f", num_points=5)
+      targets = points.make_tools(config).problem.targets
+      np.testing.assert_allclose(targets.ravel(), factor * np.linspace(-1, 1, 5), atol=1e-15)
 
 
 def test_a_network_that_computes_in_float32_is_not_searched(my_module):
