@@ -218,7 +218,7 @@ def spectrum(sizes: settings.Sizes, probes: int, num_steps: int) -> Work:
   @jax.jit
   def quadrature(params: Any, images: jax.Array, labels: jax.Array) -> Any:
     inputs = data.as_float(images)
-    operator = analysis.mlp_hessian_operator(params, "relu", losses.cross_entropy, (inputs, labels))
+    operator = analysis.mlp_operator(params, "relu", losses.cross_entropy, (inputs, labels))
     return analysis.spectral_quadrature(
       operator, jax.random.key(1), num_probes=probes, num_steps=num_steps
     )

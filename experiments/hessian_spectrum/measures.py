@@ -18,23 +18,24 @@ def make_loss(model: Any) -> Callable[..., jax.Array]:
 def make_operators(model: Any) -> dict[str, Callable[..., analysis.Operator]]:
   """Returns "hessian" and "gauss_newton": (params, (images, labels)) -> Operator of that loss."""
 
-  def function(params: Any, images: jax.Array) -> jax.Array:
-    return models.apply(model, params, images)
-
   if isinstance(model, models.MLP):
-    made = analysis.mlp_hessian_operator, analysis.mlp_gauss_newton_operator
     phi = models.ACTIVATIONS[model.activation]
-    hessian, gauss_newton = (
-      lambda params, batch, make=make: make(params, phi, losses.cross_entropy, batch)
-      for make in made
-    )
-    return {"hessian": hessian, "gauss_newton": gauss_newton}
-  loss = make_loss(model)
+
+    def of(params: Any, batch: Any, gauss_newton: bool) -> analysis.Operator:
+      return analysis.mlp_operator(
+        params, phi, losses.cross_entropy, batch, gauss_newton=gauss_newton
+      )
+  else:
+    loss, function = make_loss(model), functools.partial(models.apply, model)
+
+    def of(params: Any, batch: Any, gauss_newton: bool) -> analysis.Operator:
+      if gauss_newton:
+        return analysis.gauss_newton_operator(function, losses.cross_entropy, params, batch)
+      return analysis.hessian_operator(loss, params, batch)
+
   return {
-    "hessian": lambda params, batch: analysis.hessian_operator(loss, params, batch),
-    "gauss_newton": lambda params, batch: analysis.gauss_newton_operator(
-      function, losses.cross_entropy, params, batch
-    ),
+    "hessian": functools.partial(of, gauss_newton=False),
+    "gauss_newton": functools.partial(of, gauss_newton=True),
   }
 
 

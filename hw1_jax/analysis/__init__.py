@@ -36,7 +36,7 @@ from hw1_jax.analysis.lanczos import (
   quadrature,
   spectral_quadrature,
 )
-from hw1_jax.analysis.mlp_products import mlp_gauss_newton_operator, mlp_hessian_operator
+from hw1_jax.analysis.mlp_products import mlp_operator
 from hw1_jax.analysis.norms import margins, rescale_layers, weight_norms
 from hw1_jax.analysis.pac_bayes import pac_bayes_bound, perturbed_errors
 from hw1_jax.analysis.products import Operator, gauss_newton_operator, hessian_operator
@@ -86,9 +86,8 @@ __all__ = [
   "make_sensitivity",
   "margins",
   "minimal_ratio",
-  "mlp_gauss_newton_operator",
   "mlp_hessian",
-  "mlp_hessian_operator",
+  "mlp_operator",
   "null_score",
   "pac_bayes_bound",
   "pca",

@@ -34,17 +34,19 @@ MOST_BATCHES = 8
 LANES = 16  # float32 numbers in a vector register of AVX-512
 
 
-def mlp_hessian_operator(
+def mlp_operator(
   params: Params,
   activation: str | Activation,
   loss: Callable[[jax.Array, Any], jax.Array],
   data: tuple[jax.Array, Any],
   *,
+  gauss_newton: bool = False,
   batch_size: int | None = None,
 ) -> Operator:
   """Returns what `hessian_operator` does, of mean loss(f(inputs), targets) for an MLP f.
 
-  Memory: the inputs twice, and about 4 N (sum of hidden widths) numbers, as there.
+  With `gauss_newton`, what `gauss_newton_operator` does. Memory: the inputs twice, and about
+  4 N (sum of hidden widths) numbers, as there.
 
   Args:
     params: {"dense_00": {"bias": [out], "kernel": [in, out]}, "dense_01": ...}, names in order; the
@@ -52,6 +54,7 @@ def mlp_hessian_operator(
     activation: elementwise, as a function or by its name in `jax.nn`.
     loss: (outputs [B, D], targets) -> scalar, the mean over the examples; twice differentiable.
     data: inputs [N, ...], each flattened, and targets, a pytree of arrays [N, ...].
+    gauss_newton: leave out what the network's own curvature adds.
     batch_size: examples at a time; a matter of speed only. By default BATCH_SIZE, or more where
       that would be more than MOST_BATCHES batches.
 
@@ -61,54 +64,10 @@ def mlp_hessian_operator(
   >>> layer = {"bias": jnp.zeros(1), "kernel": jnp.ones((1, 1))}
   >>> square = lambda outputs, y: jnp.mean((outputs - y) ** 2)
   >>> x = jnp.array([[1.0], [3.0]])
-  >>> mlp_hessian_operator({"dense_00": layer}, "relu", square, (x, x)).product(jnp.eye(2))
+  >>> mlp_operator({"dense_00": layer}, "relu", square, (x, x)).product(jnp.eye(2))
   Array([[ 2.,  4.],
          [ 4., 10.]], dtype=float32)
   """
-  return _operator(params, activation, loss, data, batch_size, whole=True)
-
-
-def mlp_gauss_newton_operator(
-  params: Params,
-  activation: str | Activation,
-  loss: Callable[[jax.Array, Any], jax.Array],
-  data: tuple[jax.Array, Any],
-  *,
-  batch_size: int | None = None,
-) -> Operator:
-  """Returns what `gauss_newton_operator` does, for an MLP; see `mlp_hessian_operator`.
-
-  >>> layer = {"bias": jnp.zeros(1), "kernel": jnp.ones((1, 1))}
-  >>> square = lambda outputs, y: jnp.mean((outputs - y) ** 2)
-  >>> x = jnp.array([[1.0], [3.0]])  # a linear model: the Hessian
-  >>> mlp_gauss_newton_operator({"dense_00": layer}, "relu", square, (x, x)).product(jnp.eye(2))
-  Array([[ 2.,  4.],
-         [ 4., 10.]], dtype=float32)
-  """
-  return _operator(params, activation, loss, data, batch_size, whole=False)
-
-
-class _Batch(NamedTuple):
-  """What of one batch does not depend on the vector; hidden layers l = 1 .. L - 1."""
-
-  inputs: jax.Array  # [B, D]
-  turned: jax.Array  # [D, B]
-  activations: list[jax.Array]  # [B, h_l]
-  slopes: list[Activation]  # R z_l -> phi'(z_l) R z_l
-  bends: list[Activation]  # R z_l -> phi''(z_l) (delta_{l+1} W'_{l+1}) R z_l; none where phi'' = 0
-  curve: Activation  # R outputs -> R delta of the last layer
-  deltas: list[jax.Array]  # [B, h_l] for l = 2 .. L, the last [B, outputs]
-
-
-def _operator(
-  params: Params,
-  activation: str | Activation,
-  loss: Callable[[jax.Array, Any], jax.Array],
-  data: tuple[jax.Array, Any],
-  batch_size: int | None,
-  *,
-  whole: bool,
-) -> Operator:
   phi = getattr(jax.nn, activation) if isinstance(activation, str) else activation
   inputs, targets = data
   total = check_batches(data, 1 if batch_size is None else batch_size)
@@ -123,11 +82,11 @@ def _operator(
     def weighted(outputs: jax.Array, part: Any = part, weight: float = weight) -> jax.Array:
       return weight * loss(outputs, part[1])
 
-    batches.append(_prepare(layers, phi, weighted, _kept(part[0]), whole))
+    batches.append(_prepare(layers, phi, weighted, _kept(part[0]), gauss_newton))
 
   def product(tangent: Params) -> Params:
     vectors = _widened(tangent)
-    sums = [_of_batch(batch, layers, vectors, whole) for batch in batches]
+    sums = [_of_batch(batch, layers, vectors, gauss_newton) for batch in batches]
     summed = jax.tree.map(lambda *parts: sum(parts[1:], parts[0]), *sums)
     return {
       name: jax.tree.map(lambda new, old: new[tuple(map(slice, old.shape))], layer, params[name])
@@ -135,6 +94,18 @@ def _operator(
     }
 
   return as_operator(product, params)
+
+
+class _Batch(NamedTuple):
+  """What of one batch does not depend on the vector; hidden layers l = 1 .. L - 1."""
+
+  inputs: jax.Array  # [B, D]
+  turned: jax.Array  # [D, B]
+  activations: list[jax.Array]  # [B, h_l]
+  slopes: list[Activation]  # R z_l -> phi'(z_l) R z_l
+  bends: list[Activation]  # R z_l -> phi''(z_l) (delta_{l+1} W'_{l+1}) R z_l; none where phi'' = 0
+  curve: Activation  # R outputs -> R delta of the last layer
+  deltas: list[jax.Array]  # [B, h_l] for l = 2 .. L, the last [B, outputs]
 
 
 def _widened(params: Params) -> list[dict[str, jax.Array]]:
@@ -156,9 +127,9 @@ def _prepare(
   phi: Activation,
   loss: Callable[[jax.Array], jax.Array],
   inputs: jax.Array,
-  whole: bool,
+  gauss_newton: bool,
 ) -> _Batch:
-  bent = whole and not is_piecewise_linear(phi, inputs.dtype)
+  bent = not gauss_newton and not is_piecewise_linear(phi, inputs.dtype)
   zs: list[jax.Array] = []
   activations: list[jax.Array] = []
   slopes: list[Activation] = []
@@ -193,7 +164,7 @@ def _of_batch(
   batch: _Batch,
   layers: list[dict[str, jax.Array]],
   vectors: list[dict[str, jax.Array]],
-  whole: bool,
+  gauss_newton: bool,
 ) -> list[dict[str, jax.Array]]:
   """Returns one batch's part of the product, by layers."""
   rates: list[jax.Array] = []  # R z_l, from the first layer on
@@ -208,25 +179,18 @@ def _of_batch(
       moved.append(batch.slopes[i](rate))
   change = batch.curve(rates[-1])  # R delta
   parts: list[dict[str, jax.Array]] = []
-  for i in reversed(range(len(layers))):
-    if not i:
-      kernel = batch.turned @ change
-    elif whole:
-      kernel = _turned(change, batch.activations[i - 1]) + _turned(
-        batch.deltas[i - 1], moved[i - 1]
-      )
-    else:
-      kernel = _turned(change, batch.activations[i - 1])
+  for i in reversed(range(1, len(layers))):
+    kernel = _turned(change, batch.activations[i - 1])
+    left, weights = change, layers[i]["kernel"]
+    if not gauss_newton:
+      kernel = kernel + _turned(batch.deltas[i - 1], moved[i - 1])
+      left = jnp.concatenate([change, batch.deltas[i - 1]], axis=1)
+      weights = jnp.concatenate([weights, vectors[i]["kernel"]], axis=1)
     parts.insert(0, {"bias": jnp.sum(change, axis=0), "kernel": kernel})
-    if i and whole:
-      both = jnp.concatenate([change, batch.deltas[i - 1]], axis=1)
-      back = both @ jnp.concatenate([layers[i]["kernel"], vectors[i]["kernel"]], axis=1).T
-      change = batch.slopes[i - 1](back)
-      if batch.bends:
-        change = change + batch.bends[i - 1](rates[i - 1])
-    elif i:
-      change = batch.slopes[i - 1](change @ layers[i]["kernel"].T)
-  return parts
+    change = batch.slopes[i - 1](left @ weights.T)
+    if batch.bends:
+      change = change + batch.bends[i - 1](rates[i - 1])
+  return [{"bias": jnp.sum(change, axis=0), "kernel": batch.turned @ change}, *parts]
 
 
 def _turned(left: jax.Array, right: jax.Array) -> jax.Array:

@@ -1,5 +1,7 @@
 """Products of a fully connected network's curvature matrices against matrices written out."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,8 +13,8 @@ from hw1_jax.training import losses
 
 NETS = [((4,), "relu"), ((6, 4), "relu"), ((5, 3, 2), "tanh"), ((18, 4), "softplus")]
 OPERATORS = {
-  "hessian": analysis.mlp_hessian_operator,
-  "gauss_newton": analysis.mlp_gauss_newton_operator,
+  "hessian": analysis.mlp_operator,
+  "gauss_newton": functools.partial(analysis.mlp_operator, gauss_newton=True),
 }
 
 
@@ -90,7 +92,7 @@ def test_many_examples_come_in_few_batches(monkeypatch):
   monkeypatch.setattr(mlp_products, "BATCH_SIZE", 4)
 
   def product(params):
-    operator = analysis.mlp_hessian_operator(params, "relu", losses.cross_entropy, batch)
+    operator = analysis.mlp_operator(params, "relu", losses.cross_entropy, batch)
     return operator.product(jnp.ones(operator.size))
 
   operations = str(jax.make_jaxpr(product)(params))
@@ -106,6 +108,4 @@ def test_bad_batches_are_told(cut, batch_size, match):
   _, params, (images, labels) = network((3,), "relu")
   batch = (images, labels[cut:])
   with pytest.raises(ValueError, match=match):
-    analysis.mlp_hessian_operator(
-      params, "relu", losses.cross_entropy, batch, batch_size=batch_size
-    )
+    analysis.mlp_operator(params, "relu", losses.cross_entropy, batch, batch_size=batch_size)
