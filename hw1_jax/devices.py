@@ -57,7 +57,8 @@ def map_members(
     form: "loop" (one member after the other on each device), "vmap", or "auto": the loop on CPU,
       where small products vectorize badly over members, vmap elsewhere.
 
-  A function that solves or decomposes matrices belongs within `one_lapack_thread`.
+  A function that solves or decomposes matrices belongs within `one_lapack_thread`; where it does so
+  to several at once, or is vmapped on several CPU devices, by `one_by_one`.
   """
   if form not in ("auto", "loop", "vmap"):
     raise ValueError(f"form: got {form!r}, expected auto, loop or vmap")
@@ -176,6 +177,28 @@ def one_lapack_thread() -> Iterator[None]:
   """
   with ThreadpoolController().limit(limits=1, user_api="blas"):
     yield
+
+
+def one_by_one(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
+  """Returns `function`, whose copies under vmap are computed one after another on CPU.
+
+  For LAPACK's decompositions and solves: jaxlib 0.10 hands a stack of matrices to the threads of
+  the CPU from one of them and waits there. Where as many stacks are under way as there are threads
+  (on 2 cores: on two devices, or at two places of one program), all wait, for ever. No reverse-mode
+  derivatives.
+
+  >>> import jax.numpy as jnp
+  >>> invert = one_by_one(jnp.linalg.inv)
+  >>> jax.vmap(invert)(jnp.array([[[2.0]], [[4.0]]])).ravel().tolist()
+  [0.5, 0.25]
+  """
+  # Of arrays alone: it would make arrays of the defaults of `function` as well.
+  alone = jax.custom_batching.sequential_vmap(lambda *args: function(*args))
+
+  def run(*args: PyTree) -> PyTree:
+    return jax.lax.platform_dependent(*args, cpu=alone, default=function)
+
+  return run
 
 
 def share(tree: PyTree, num_members: int) -> PyTree:

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hw1_jax.analysis import lapack
 from hw1_jax.analysis.levenberg_marquardt import require_float64, require_options
 
 Vector = jax.Array  # [P], the ravelled parameters
@@ -131,7 +132,7 @@ def nearest(
 
 def _gradient_steps(slope: Vector, matrix: jax.Array) -> tuple[jax.Array, jax.Array]:
   """Returns H's eigenvalues and Levenberg-Marquardt steps on g, [dampings, P], to be subtracted."""
-  eigenvalues, vectors = jnp.linalg.eigh(matrix)
+  eigenvalues, vectors = lapack.eigh(matrix)
   dampings = (DAMPINGS * jnp.max(jnp.abs(eigenvalues)))[:, None]
   components = vectors.T @ slope
   return eigenvalues, (components * eigenvalues / (eigenvalues**2 + dampings**2)) @ vectors.T
@@ -142,7 +143,7 @@ def _newton_steps(
 ) -> jax.Array:
   """Returns saddle-free Newton steps on 1/2 ||g||^2, [dampings, P], to be subtracted."""
   _, derivative = jax.jvp(hessian, (theta,), (slope,))
-  eigenvalues, vectors = jnp.linalg.eigh(matrix @ matrix + derivative)
+  eigenvalues, vectors = lapack.eigh(matrix @ matrix + derivative)
   sizes = jnp.abs(eigenvalues)
   dampings = (DAMPINGS**2 * jnp.max(sizes))[:, None]  # squares, as the eigenvalues are
   return (vectors.T @ (matrix @ slope) / (sizes + dampings)) @ vectors.T

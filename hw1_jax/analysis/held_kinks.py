@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 
 from hw1_jax import pytrees
-from hw1_jax.analysis import hessians
+from hw1_jax.analysis import hessians, lapack
 
 Params = Any  # of `models.MLP((..., 1))`: {"dense_00": {"bias", "kernel"}, ...}
 
@@ -210,8 +210,8 @@ def measure(network: Network, theta: jax.Array, held: jax.Array) -> Kinks:
   rows = normals(network, theta, held)
   gradient = jax.grad(lambda t: jnp.mean(jnp.square(residuals(network, t, held))))(theta)
   root = _root(rows, held)
-  mu = jax.scipy.linalg.cho_solve((root, True), rows @ gradient)
-  inverse = jax.scipy.linalg.cho_solve((root, True), jnp.eye(held.size))
+  mu = lapack.solve(root, rows @ gradient)
+  inverse = lapack.solve(root, jnp.eye(held.size))
   units, examples = jnp.arange(held.size), jnp.maximum(held, 0)
   jump = (1 - network.slope) * signals(network, theta, held)[examples, units]
   off, on = mu, mu + jump
@@ -221,7 +221,7 @@ def measure(network: Network, theta: jax.Array, held: jax.Array) -> Kinks:
 
 
 def _root(rows: jax.Array, held: jax.Array) -> jax.Array:
-  return jnp.linalg.cholesky(rows @ rows.T + jnp.diag(jnp.where(held >= 0, 0.0, 1.0)))
+  return lapack.factor(rows @ rows.T + jnp.diag(jnp.where(held >= 0, 0.0, 1.0)))
 
 
 def project(matrix: jax.Array, rows: jax.Array, held: jax.Array) -> jax.Array:
@@ -231,7 +231,7 @@ def project(matrix: jax.Array, rows: jax.Array, held: jax.Array) -> jax.Array:
   >>> project(jnp.ones((1, 4)), normals(network, theta, held), held).tolist()
   [[0.0, 1.0, 1.0, 1.0]]
   """
-  along = jax.scipy.linalg.cho_solve((_root(rows, held), True), rows @ matrix.T)
+  along = lapack.solve(_root(rows, held), rows @ matrix.T)
   return matrix - along.T @ rows
 
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from hw1_jax import data, models
+from hw1_jax.analysis import lapack
 from hw1_jax.training import evaluation, losses
 
 PyTree = Any
@@ -104,7 +105,7 @@ def make_mlp_sensitivity(
 
   def measure(images: jax.Array, labels: jax.Array, params: PyTree) -> dict[str, jax.Array]:
     kernel = params["dense_00"]["kernel"]
-    factor = jnp.linalg.qr(kernel, mode="r") if kernel.shape[0] > kernel.shape[1] else kernel
+    factor = lapack.triangle(kernel) if kernel.shape[0] > kernel.shape[1] else kernel
 
     def tail(z: jax.Array) -> jax.Array:
       return models.behind_first_layer(model, params, z)

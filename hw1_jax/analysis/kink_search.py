@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from hw1_jax import pytrees
+from hw1_jax.analysis import lapack
 from hw1_jax.analysis import levenberg_marquardt as lm
 from hw1_jax.analysis.kinks import Network, Params, extend, from_params, held_normals, to_params
 
@@ -245,8 +246,7 @@ def _step(
 ) -> tuple[Network, jax.Array]:
   """Returns the Levenberg-Marquardt step within the held kinks, and what the model promises."""
   system = gram + damping * jnp.eye(gram.shape[0])
-  factor = jax.scipy.linalg.cho_factor(system, lower=True)
-  multipliers = jax.scipy.linalg.cho_solve(factor, point.residuals)
+  multipliers = lapack.solve(lapack.factor(system), point.residuals)
   inner = ((problem.inputs * multipliers[:, None]).T @ point.slopes * point.network.outer).T
   inner -= jnp.sum(inner * normals, axis=1, keepdims=True) * normals
   off = jnp.sum((point.inner - inner) * normals, axis=1, keepdims=True)

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
+from hw1_jax.analysis import lapack
 from hw1_jax.analysis.products import Operator
 from hw1_jax.analysis.traces import Estimate, estimate, trace_and_norm
 from hw1_jax.analysis.tridiagonal import NUM_STEPS, Tridiagonal, tridiagonalize
@@ -37,7 +38,7 @@ class Eigenpairs(NamedTuple):
 def _solve(run: Tridiagonal) -> tuple[jax.Array, jax.Array]:
   """Returns T's eigenvalues [K, m], ascending, and eigenvectors as columns, [K, m, m]."""
   matrix = jax.vmap(lambda d, o: jnp.diag(d) + jnp.diag(o, 1) + jnp.diag(o, -1))
-  return jnp.linalg.eigh(matrix(run.diagonal, run.off[:, :-1]))
+  return jax.vmap(lapack.eigh)(matrix(run.diagonal, run.off[:, :-1]))
 
 
 def quadrature(run: Tridiagonal) -> Quadrature:

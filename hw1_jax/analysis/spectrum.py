@@ -24,6 +24,7 @@ def eigenvalues(hessian: jax.Array, *, any_dtype: bool = False) -> jax.Array:
 
   LAPACK's symmetric solver, of the lower triangle. Outside jit on CPU it is NumPy's, which leaves
   out the eigenvectors; `jnp.linalg.eigvalsh` computes them and throws them away (twice the time).
+  Stacks inside jit on several CPU devices belong within `devices.one_by_one`.
 
   Args:
     hessian: float64, since in float32 the signs of small eigenvalues are rounding.

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from hw1_jax.analysis import lapack
 from hw1_jax.analysis.products import Operator
 
 
@@ -56,7 +57,7 @@ def trace_and_norm(
   keys = jax.random.split(key)
   shape = (num_probes, operator.size)
   sketch = operator.product(jax.random.rademacher(keys[0], shape, operator.dtype))
-  basis = jnp.linalg.qr(sketch.T)[0].T  # [K, P]
+  basis = lapack.basis(sketch.T).T  # [K, P]
   probes = jax.random.rademacher(keys[1], shape, operator.dtype)
   for _ in range(2):  # the second time takes away the rounding of the first
     probes -= (probes @ basis.T) @ basis
