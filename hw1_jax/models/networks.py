@@ -199,6 +199,11 @@ def in_micro_batches(model: nn.Module) -> bool:
   return isinstance(model, CNN) and convolution_form(model.convolution) == "matmul"
 
 
+def has_micro_batches(model: nn.Module) -> bool:
+  """Returns whether a minibatch is cut into parts of MICRO_BATCH: for speed, or for its dropout."""
+  return in_micro_batches(model) or (isinstance(model, CNN) and bool(model.dropout_after))
+
+
 def smallest_image(model: CNN) -> int:
   """Returns the least height and width of an image that leaves the convolutions an output."""
   size = 1

@@ -24,6 +24,7 @@ def make_gradients(
   Where convolutions run in their CPU-fast form the minibatch is a sum over micro-batches, and with
   `split`, inside `parallel.on_all_devices`, every device works on its part of the minibatch. Both
   are a matter of speed only: the gradient is that of the whole batch, up to the order of summation.
+  A CNN's dropout is drawn for each micro-batch in either form: a seed trains alike on CPU and GPU.
   """
 
   def sums(
@@ -35,16 +36,14 @@ def make_gradients(
     hits = jnp.sum(losses.hits(logits, labels) * weights)
     return jnp.sum(loss(logits, labels) * weights), hits
 
-  value_and_grad = jax.value_and_grad(sums, has_aux=True)
-
   def gradients(
     params: PyTree, images: jax.Array, labels: jax.Array, weights: jax.Array, key: jax.Array
   ) -> tuple[dict[str, jax.Array], PyTree]:
     batch = (images, labels, weights)
-    if split or models.in_micro_batches(model):
-      (total, hits), gradient = _sum_over_parts(model, value_and_grad, params, batch, key, split)
+    if split or models.has_micro_batches(model):
+      (total, hits), gradient = _sum_over_parts(model, sums, params, batch, key, split)
     else:
-      (total, hits), gradient = value_and_grad(params, *batch, key)
+      (total, hits), gradient = jax.value_and_grad(sums, has_aux=True)(params, *batch, key)
     count = jnp.sum(weights)
     return {"loss": total, "accuracy": hits}, jax.tree.map(lambda g: g / count, gradient)
 
@@ -53,13 +52,13 @@ def make_gradients(
 
 def _sum_over_parts(
   model: nn.Module,
-  value_and_grad: Callable[..., Any],
+  sums: Callable[..., Any],
   params: PyTree,
   batch: tuple[jax.Array, ...],
   key: jax.Array,
   split: bool,
 ) -> Any:
-  """Returns the sum of `value_and_grad` over a minibatch in parts of equal size.
+  """Returns `sums` over a minibatch in parts of equal size, and their gradient.
 
   The parts are micro-batches where the model wants them, else one a device. The last ones are
   filled up at weight 0. Part k of the micro-batches has the same dropout key on any device.
@@ -67,7 +66,7 @@ def _sum_over_parts(
   num_devices = jax.lax.axis_size(devices.AXIS) if split else 1
   length = batch[0].shape[0]
   size = -(-length // num_devices)
-  if models.in_micro_batches(model):
+  if models.has_micro_batches(model):
     size = min(models.MICRO_BATCH, length)
   parts = -(-length // size)
   per_device = -(-parts // num_devices)
@@ -92,13 +91,31 @@ def _sum_over_parts(
     images = jnp.transpose(images, (0, 4, 2, 3, 1))
   stacked = (images, labels, weights, mine(jax.random.split(key, parts)))
 
+  total = (_one_by_one if models.in_micro_batches(model) else _together)(sums, params, stacked)
+  if not split:
+    return total
+  vector, unravel = pytrees.ravel(total)  # one transfer a step instead of one a leaf
+  return unravel(jax.lax.psum(vector, devices.AXIS))
+
+
+def _one_by_one(sums: Callable[..., Any], params: PyTree, stacked: tuple[jax.Array, ...]) -> Any:
+  """Returns the sum of the parts' `sums` and its gradient, in the memory of one part."""
+  value_and_grad = jax.value_and_grad(sums, has_aux=True)
+
   def add(total: PyTree, part: tuple[jax.Array, ...]) -> tuple[PyTree, None]:
     return jax.tree.map(jnp.add, total, value_and_grad(params, *part)), None
 
   shapes = jax.eval_shape(value_and_grad, params, *(array[0] for array in stacked))
   zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-  total = jax.lax.scan(add, zero, stacked)[0]
-  if not split:
-    return total
-  vector, unravel = pytrees.ravel(total)  # one transfer a step instead of one a leaf
-  return unravel(jax.lax.psum(vector, devices.AXIS))
+  return jax.lax.scan(add, zero, stacked)[0]
+
+
+def _together(sums: Callable[..., Any], params: PyTree, stacked: tuple[jax.Array, ...]) -> Any:
+  """Returns the sum of the parts' `sums` and its gradient, in one program for all parts."""
+
+  def total(params: PyTree) -> Any:
+    if len(stacked[0]) == 1:
+      return sums(params, *(array[0] for array in stacked))
+    return jax.tree.map(jnp.sum, jax.vmap(lambda *part: sums(params, *part))(*stacked))
+
+  return jax.value_and_grad(total, has_aux=True)(params)

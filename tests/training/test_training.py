@@ -51,6 +51,21 @@ def test_the_short_last_batch_is_its_own_mean(images):
     np.testing.assert_allclose(a, b, atol=1e-6)
 
 
+@pytest.mark.parametrize("count", [20, 60, 100])
+def test_a_seed_drops_out_the_same_units_in_either_form_of_convolution(images, count):
+  """"lax" is the GPU's form, "matmul" the CPU's, which goes through a minibatch in parts of 60."""
+
+  def gradient(form, seed=2):
+    model = models.parse_cnn("2k5p/9d", dropout_rate=0.5, convolution=form)
+    params = models.init(model, jax.random.key(1), (1, 28, 28, 1))
+    batch = images.train_images[:count], images.train_labels[:count], np.ones(count, np.float32)
+    found = jax.jit(training.make_gradients(model))(params, *batch, jax.random.key(seed))
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(found)])
+
+  np.testing.assert_allclose(gradient("lax"), gradient("matmul"), rtol=1e-4, atol=1e-5)
+  assert np.abs(gradient("lax") - gradient("lax", seed=3)).max() > 1e-2
+
+
 def test_training_equals_a_plain_loop(images):
   keys = rng.member_keys(0, 2)
   result = training.train_images(Monitor(), "t", task(), images, keys)
