@@ -53,7 +53,7 @@ def test_the_short_last_batch_is_its_own_mean(images):
 
 @pytest.mark.parametrize("count", [20, 60, 100])
 def test_a_seed_drops_out_the_same_units_in_either_form_of_convolution(images, count):
-  """"lax" is the GPU's form, "matmul" the CPU's, which goes through a minibatch in parts of 60."""
+  """ "lax" is the GPU's form, "matmul" the CPU's, which goes through a minibatch in parts of 60."""
 
   def gradient(form, seed=2):
     model = models.parse_cnn("2k5p/9d", dropout_rate=0.5, convolution=form)
