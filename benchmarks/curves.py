@@ -29,10 +29,18 @@ class Amounts:
   member_images: int = 12_000  # an epoch where members or devices grow: a fifth, to save time
   all_images: int = 70_000  # of the interpolation: training and test set
   batch_size: int = 600
+  spectrum_images: int = 2000  # of Hessian-vector products
+  lanczos_steps: int = 20  # where probes grow
+  plane_images: int = 10_000
+  search_steps: int = 30  # of Levenberg-Marquardt
+  search_width: int = 500
 
 
 FULL = Amounts()
-QUICK = Amounts(steps=20, points=30, images=600, member_images=600, all_images=1000, batch_size=200)
+QUICK = Amounts(
+  steps=20, points=30, images=600, member_images=600, all_images=1000, batch_size=200,
+  spectrum_images=60, lanczos_steps=4, plane_images=60, search_steps=3, search_width=10,
+)  # fmt: skip
 
 
 def fits(members: int, amounts: Amounts) -> ours.Work:
@@ -92,6 +100,33 @@ def interpolation(num_alphas: int, amounts: Amounts) -> ours.Work:
   measure = jax.jit(analysis.make_interpolate_mlp(model))
   alphas = jnp.linspace(-2, 2, num_alphas, dtype=jnp.float32)
   return lambda: jax.block_until_ready(measure(images, labels, start, end, alphas))
+
+
+def lanczos(num_steps: int, amounts: Amounts) -> ours.Work:
+  """Returns one probe's quadrature of the Hessian of 784-500-10."""
+  return ours.spectrum(_sizes(amounts), probes=1, num_steps=num_steps)
+
+
+def probes(num_probes: int, amounts: Amounts) -> ours.Work:
+  """Returns the same of several probes, side by side."""
+  return ours.spectrum(_sizes(amounts), probes=num_probes, num_steps=amounts.lanczos_steps)
+
+
+def plane(num_points: int, amounts: Amounts) -> ours.Work:
+  """Returns loss and accuracy on `num_points` by `num_points` points of a plane of 784-500-10."""
+  return ours.plane(dataclasses.replace(_sizes(amounts), plane=num_points))
+
+
+def search(num_examples: int, amounts: Amounts) -> ours.Work:
+  """Returns Levenberg-Marquardt steps of one run of 1-500-1 to a gradient of zero."""
+  return ours.critical_points(dataclasses.replace(_sizes(amounts), points=num_examples))
+
+
+def _sizes(amounts: Amounts) -> settings.Sizes:
+  return settings.Sizes(
+    spectrum_images=amounts.spectrum_images, images=amounts.plane_images, search_runs=1,
+    search_steps=amounts.search_steps, hessian_width=amounts.search_width,
+  )  # fmt: skip
 
 
 def cnn_epochs(devices: int, amounts: Amounts) -> ours.Work:
@@ -211,6 +246,74 @@ CURVES = {
         with_constant=True,
       )
     },
+  ),
+  "lanczos": Curve(
+    "Lanczos",
+    "steps m",
+    "m",
+    (10, 20, 40, 80, 160),
+    (2, 4, 8),
+    {
+      "probe": Series(
+        "one probe",
+        lanczos,
+        2,
+        1,
+        "m products of the matrix and, to keep m vectors of P numbers orthogonal, 2 m² P "
+        "multiplications, which are less as long as m is small; the basis has m P numbers",
+      )
+    },
+  ),
+  "probes": Curve(
+    "Probes side by side",
+    "probes K",
+    "K",
+    (1, 2, 4, 8, 16),
+    (1, 2, 4),
+    {
+      "probes": Series(
+        "20 steps",
+        probes,
+        1,
+        1,
+        "each probe has products and a basis of its own; what is linearized, they share",
+      )
+    },
+  ),
+  "plane": Curve(
+    "Error surface",
+    "points an axis G",
+    "G",
+    (3, 5, 11, 21, 41),
+    (2, 3, 5),
+    {
+      "plane": Series(
+        "784-500-10",
+        plane,
+        2,
+        0,
+        "the three nets' first layer is computed once, then each of G² points mixes it; a point "
+        "leaves two numbers",
+      )
+    },
+  ),
+  "search": Curve(
+    "Gradient zero, 1-500-1",
+    "examples N",
+    "N",
+    (75, 150, 300, 600, 1200),
+    (5, 10, 20),
+    {
+      "search": Series(
+        "30 steps",
+        search,
+        2,
+        1,
+        "as long as N is less than P, the system J J' is 2 N² P operations and its factorization "
+        "N³ / 3; the Jacobian has N P numbers, the system N²",
+      )
+    },
+    x64=True,
   ),
   "devices": Curve(
     "CPU devices",

@@ -1,4 +1,4 @@
-"""Draws the scaling curves: a column each, time above and memory below, all axes logarithmic.
+"""Draws the scaling curves: time above, memory below it, all axes logarithmic.
 
 Beside the measured points stands, dashed, what theory says of large sizes: only its slope means
 something, so it is drawn a little apart and only over the sizes that the fit is made of.
@@ -23,6 +23,7 @@ ASIDE = 2.0  # factor between a curve and its theory; our choice, for the eye
 SMALL = 7.5  # points, the text inside the panels
 LINE = 0.12  # of a panel's height, one line of that text
 GREY = "#555555"
+COLUMNS = 5  # of curves; more go into a second block of rows
 
 
 class Line(NamedTuple):
@@ -49,10 +50,16 @@ def save(measured: dict[str, Any], output: Path) -> None:
 
 def draw(measured: dict[str, Any]) -> Figure:
   """Returns the figure: time and added memory against size, with the slopes of theory."""
+  columns = min(len(measured), COLUMNS)
+  blocks = -(-len(measured) // columns)
   with matplotlib.rc_context({"font.size": 8.5}):
-    figure, axes = figures.canvas(len(measured), 2, width=2.6, height=2.4)
-  for i, (name, found) in enumerate(measured.items()):
-    curve, above, below = curves.CURVES[name], axes[i], axes[i + len(measured)]
+    figure, axes = figures.canvas(columns, 2 * blocks, width=2.6, height=2.4)
+  for spare in range(len(measured), blocks * columns):
+    for row in (0, 1):
+      axes[(2 * (spare // columns) + row) * columns + spare % columns].remove()
+  for k, (name, found) in enumerate(measured.items()):
+    i, at = k % columns, 2 * (k // columns) * columns + k % columns
+    curve, above, below = curves.CURVES[name], axes[at], axes[at + columns]
     series = [(curve.series[key], found["series"][key]) for key in curve.series]
     panel(above, curve, [time_line(curve, *one) for one in series])
     panel(below, curve, [memory_line(curve, *one) for one in series])

@@ -3,6 +3,7 @@
 import zlib
 
 import jax
+import numpy as np
 
 
 def stream(key: jax.Array, name: str) -> jax.Array:
@@ -16,10 +17,14 @@ def stream(key: jax.Array, name: str) -> jax.Array:
 
 def member_keys(seed: int, num_members: int) -> jax.Array:
   """Returns one key a member, [M]: member m's key depends on `seed` and m, never on M."""
-  key = jax.random.key(seed)
-  return jax.vmap(lambda m: jax.random.fold_in(key, m))(jax.numpy.arange(num_members))
+  return _fold_in_all(jax.random.key(seed), np.arange(num_members, dtype=np.uint32))
 
 
 def streams(keys: jax.Array, name: str) -> jax.Array:
   """Returns the stream `name` under each of `keys` [M]."""
-  return jax.vmap(lambda key: stream(key, name))(keys)
+  return _streams(keys, np.uint32(zlib.crc32(name.encode())))
+
+
+# One program each: op by op they would be four, compiled one by one.
+_fold_in_all = jax.jit(jax.vmap(jax.random.fold_in, (None, 0)))
+_streams = jax.jit(jax.vmap(jax.random.fold_in, (0, None)))

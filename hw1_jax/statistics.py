@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 NO_DIFFERENCE = "no difference"
@@ -82,7 +82,7 @@ def mean_interval(differences: Any, resolution: float = 0.0) -> Interval:
     return Interval(mean, -nothing, nothing, np.ones_like(mean), 1)
   variance = values.var(axis=-1, ddof=1) + resolution**2 / 12
   error = np.sqrt(variance / runs)
-  half = stats.t.ppf((1 + CONFIDENCE) / 2, runs - 1) * error
+  half = scipy.stats.t.ppf((1 + CONFIDENCE) / 2, runs - 1) * error
   return Interval(mean, mean - half, mean + half, _p_value(mean, error, runs - 1), runs)
 
 
@@ -101,7 +101,7 @@ def unpaired_interval(first: Any, second: Any) -> Interval:
   degrees = np.where(
     squares > 0, total**2 / np.where(squares > 0, squares, 1.0), float(min(sizes) - 1)
   )
-  half = stats.t.ppf((1 + CONFIDENCE) / 2, degrees) * np.sqrt(total)
+  half = scipy.stats.t.ppf((1 + CONFIDENCE) / 2, degrees) * np.sqrt(total)
   p_value = _p_value(mean, np.sqrt(total), degrees)
   return Interval(mean, mean - half, mean + half, p_value, min(sizes))
 
@@ -109,7 +109,7 @@ def unpaired_interval(first: Any, second: Any) -> Interval:
 def _p_value(mean: np.ndarray, error: np.ndarray, degrees: Any) -> np.ndarray:
   """Returns the two-sided p of a mean of zero; without any spread 0, or 1 for a mean of zero."""
   ratio = np.divide(mean, error, out=np.full_like(mean, np.inf), where=error > 0)
-  return np.where((mean == 0) & (error == 0), 1.0, 2 * stats.t.sf(np.abs(ratio), degrees))
+  return np.where((mean == 0) & (error == 0), 1.0, 2 * scipy.stats.t.sf(np.abs(ratio), degrees))
 
 
 def share_interval(true: int, runs: int) -> Interval:
@@ -124,9 +124,9 @@ def share_interval(true: int, runs: int) -> Interval:
   if not 0 <= true <= runs or runs == 0:
     raise ValueError(f"true: {true} of {runs} runs; expected 0 to runs, and at least one run")
   tail = (1 - CONFIDENCE) / 2
-  low = 0.0 if true == 0 else float(stats.beta.ppf(tail, true, runs - true + 1))
-  high = 1.0 if true == runs else float(stats.beta.ppf(1 - tail, true + 1, runs - true))
-  p_value = float(stats.binomtest(true, runs).pvalue)
+  low = 0.0 if true == 0 else float(scipy.stats.beta.ppf(tail, true, runs - true + 1))
+  high = 1.0 if true == runs else float(scipy.stats.beta.ppf(1 - tail, true + 1, runs - true))
+  p_value = float(scipy.stats.binomtest(true, runs).pvalue)
   return Interval(true / runs, low, high, p_value, runs)
 
 
@@ -193,7 +193,7 @@ def runs_to_decide(differences: Any, region: float, *, equality: bool = False) -
   mean, deviation = abs(float(values.mean())), float(values.std(ddof=1))
 
   def decides(runs: int) -> bool:
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, runs - 1) * deviation / np.sqrt(runs)
+    half = scipy.stats.t.ppf((1 + CONFIDENCE) / 2, runs - 1) * deviation / np.sqrt(runs)
     if mean + half < region:
       return True
     return bool(mean - half > (region if equality else 0.0))
@@ -231,9 +231,9 @@ def holm(p_values: Any) -> np.ndarray:
 
 def rank_correlations(x: Any, values: Any) -> np.ndarray:
   """Returns Spearman's coefficient [M] between x [L] and each row of values [M, L]; 0: constant."""
-  ranks = stats.rankdata(x)
+  ranks = scipy.stats.rankdata(x)
   ranks = ranks - ranks.mean()
-  others = stats.rankdata(np.asarray(values, float), axis=1)
+  others = scipy.stats.rankdata(np.asarray(values, float), axis=1)
   others = others - others.mean(axis=1, keepdims=True)
   norms = np.linalg.norm(ranks) * np.linalg.norm(others, axis=1)
   return np.divide(others @ ranks, norms, out=np.zeros(len(others)), where=norms > 0)

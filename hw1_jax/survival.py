@@ -7,7 +7,7 @@ converged runs alone are survivors' medians.
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from hw1_jax.statistics import CONFIDENCE
 
@@ -40,7 +40,7 @@ def kaplan_meier(times: Any, observed: Any) -> Curve:
     greenwood = np.cumsum(died / (at_risk * (at_risk - died)))
     error = np.where(survival > 0, survival * np.sqrt(greenwood), 0.0)
     spread = np.exp(
-      stats.norm.ppf((1 + CONFIDENCE) / 2) * np.sqrt(greenwood) / np.abs(np.log(survival))
+      scipy.stats.norm.ppf((1 + CONFIDENCE) / 2) * np.sqrt(greenwood) / np.abs(np.log(survival))
     )
     low, high = (np.where(survival > 0, survival**power, 0.0) for power in (spread, 1 / spread))
   return Curve(events, survival, error, low, high)
@@ -76,7 +76,7 @@ def log_rank(times: Any, observed: Any, other_times: Any, other_observed: Any) -
   if variance == 0:
     return LogRank(0.0, 1.0)
   z = float((died[0] - d * risk[0] / np.maximum(n, 1)).sum() / np.sqrt(variance))
-  return LogRank(z, float(2 * stats.norm.sf(abs(z))))
+  return LogRank(z, float(2 * scipy.stats.norm.sf(abs(z))))
 
 
 def first_to_converge(

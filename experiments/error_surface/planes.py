@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.sparse import linalg
+import scipy
 
 from hw1_jax import analysis
 from hw1_jax.loops import Monitor
@@ -77,7 +77,7 @@ def top_eigenpairs(
   """
   gradient = jax.grad(lambda vector: loss(unravel(vector)))
   product = jax.jit(lambda vector: jax.jvp(gradient, (theta,), (vector,))[1])
-  operator = linalg.LinearOperator(
+  operator = scipy.sparse.linalg.LinearOperator(
     (theta.size, theta.size),
     matvec=lambda vector: np.asarray(product(jnp.asarray(np.ravel(vector), theta.dtype))),
     dtype=np.float32,
@@ -89,7 +89,7 @@ def top_eigenpairs(
     values, vectors = np.linalg.eigh(matrix) if few else (matrix[:, 0], np.eye(theta.size, count))
     values, vectors = values[-count:], vectors[:, -count:]
   else:
-    values, vectors = linalg.eigsh(operator, count, which="LA", tol=1e-3, v0=begin)
+    values, vectors = scipy.sparse.linalg.eigsh(operator, count, which="LA", tol=1e-3, v0=begin)
   order = np.argsort(values)[::-1]
   # A sign is convention: the entry of largest magnitude is positive.
   columns = [vectors[:, i] * np.sign(vectors[np.abs(vectors[:, i]).argmax(), i]) for i in order]

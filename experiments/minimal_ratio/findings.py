@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
 from hw1_jax import analysis, own
@@ -34,10 +33,10 @@ def count(eigenvalues: np.ndarray, rtol: float) -> Counts:
   """Returns the fractions of positive, zero and negative eigenvalues, of [..., P] with NaN."""
   real = np.isfinite(eigenvalues)
   sizes = real.sum(-1)
-  filled = jnp.asarray(np.where(real, eigenvalues, 0.0))
+  filled = np.where(real, eigenvalues, 0.0)
   signs = analysis.count_signs(filled, rtol)
-  plain = np.asarray(analysis.count_signs(filled, 0.0).positive)
-  positive, negative = np.asarray(signs.positive), np.asarray(signs.negative)
+  plain = analysis.count_signs(filled, 0.0).positive
+  positive, negative = signs.positive, signs.negative
   return Counts(
     plain / sizes, positive / sizes, (sizes - positive - negative) / sizes, negative / sizes
   )

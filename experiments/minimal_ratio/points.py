@@ -209,6 +209,7 @@ def make_look(
   """
   gradient, within = jax.jit(jax.grad(problem.loss)), within or make_within(problem)
   residuals_of = jax.jit(problem.residuals)
+  normals_of = jax.jit(lambda held: kinks.held_normals(held, kinks.extend(problem.inputs)))
 
   def look(point: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
     theta, held = point
@@ -224,7 +225,7 @@ def make_look(
       certificate, norm = proof.norm, proof.gradient_norm
     if problem.slope is not None and len(problem.hidden) == 1:
       q = zeros.residual_couplings(params, residuals, problem.inputs, slope=problem.slope)
-      normals = np.asarray(kinks.held_normals(jnp.asarray(held), kinks.extend(problem.inputs)))
+      normals = np.asarray(normals_of(jnp.asarray(held)))
       q = np.linalg.norm(q - np.sum(q * normals, axis=1, keepdims=True) * normals, axis=1)
       rest = np.append(q, -q)
     else:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from scipy import optimize
+import scipy
 
 PyTree = Any
 
@@ -144,7 +144,7 @@ def match_weights(
     changed = False
     for group in generator.permutation(sorted(sizes)):
       inner = _inner_products(lefts, rights, spec, permutations, group)
-      _, best = optimize.linear_sum_assignment(inner, maximize=True)
+      _, best = scipy.optimize.linear_sum_assignment(inner, maximize=True)
       here, there = (inner[np.arange(len(best)), p].sum() for p in (permutations[group], best))
       if there > here + 1e-12 * abs(here):
         permutations[group], changed = best, True

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.optimize
+import scipy
 
 Params = (
   Any  # {"dense_00": {"bias" [H], "kernel" [D, H]}, "dense_01": {"bias" [1], "kernel" [H, 1]}}

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import stats
+import scipy
 
 from hw1_jax.analysis import lapack
 from hw1_jax.analysis.products import Operator
@@ -116,7 +116,7 @@ def positive_fraction(
   before = np.where(first > 0, weights[rows, np.maximum(first - 1, 0)], 0)
   low, high = measured - after, measured + before
   if len(nodes) > 1:
-    quantile = stats.t.ppf((1 + confidence) / 2, len(nodes) - 1) / np.sqrt(len(nodes))
+    quantile = scipy.stats.t.ppf((1 + confidence) / 2, len(nodes) - 1) / np.sqrt(len(nodes))
     low_mean = low.mean() - quantile * low.std(ddof=1)
     high_mean = high.mean() + quantile * high.std(ddof=1)
   else:

@@ -29,8 +29,7 @@ the change of the gradient over it, of the order of the distance times the Hessi
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.linalg
-import scipy.optimize
+import scipy
 
 from hw1_jax.analysis.kinks import DISTANCE, NO_JUMP, Certificate
 

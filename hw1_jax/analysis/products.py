@@ -74,9 +74,10 @@ def hessian_operator(
   >>> def loss(net, batch):
   ...   prediction = jnp.tanh(batch["x"][:, None] @ net["in"]) @ net["out"]
   ...   return jnp.mean((prediction[:, 0] - batch["y"]) ** 2)
-  >>> hessian = hessian_operator(loss, net, {"x": x, "y": x**2}, batch_size=7)
-  >>> hessian.size, hessian.product(jnp.eye(8)).shape
-  (8, (8, 8))
+  >>> def products(net, vectors):
+  ...   return hessian_operator(loss, net, {"x": x, "y": x**2}, batch_size=7).product(vectors)
+  >>> jax.jit(products)(net, jnp.eye(8)).shape
+  (8, 8)
   """
 
   def gradient(params: PyTree) -> PyTree:
@@ -110,8 +111,10 @@ def gauss_newton_operator(
   >>> import jax.numpy as jnp
   >>> x = jnp.arange(6.0).reshape(3, 2)  # a linear model: G = (2 / N) x'x
   >>> square = lambda outputs, y: jnp.mean((outputs - y) ** 2)
-  >>> matrix = gauss_newton_operator(lambda w, x: x @ w, square, jnp.zeros(2), (x, jnp.ones(3)))
-  >>> bool(jnp.allclose(matrix.product(jnp.eye(2)), 2 / 3 * x.T @ x))
+  >>> def products(w, vectors):
+  ...   matrix = gauss_newton_operator(lambda w, x: x @ w, square, w, (x, jnp.ones(3)))
+  ...   return matrix.product(vectors)
+  >>> bool(jnp.allclose(jax.jit(products)(jnp.zeros(2), jnp.eye(2)), 2 / 3 * x.T @ x))
   True
   """
 

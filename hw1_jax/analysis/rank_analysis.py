@@ -48,34 +48,36 @@ def kendall(
       f"measure, gap: got shapes {measure.shape} and {gap.shape}, expected one length of at least 3"
     )
   groups = np.arange(len(gap)) if groups is None else np.asarray(groups)
-  names = np.unique(groups)
-  members = [np.flatnonzero(groups == name) for name in names]
-  generator = np.random.default_rng(seed)
-  signs = _signs(measure), _signs(gap)
-  taus = []
-  for _ in range(num_samples):
-    drawn = generator.integers(len(names), size=len(names))
-    rows = np.concatenate([members[i] for i in drawn])
-    taus.append(_tau_of_signs(*(sign[np.ix_(rows, rows)] for sign in signs)))
-  found = np.array(taus)[np.isfinite(taus)]
+  names, group = np.unique(groups, return_inverse=True)
+  drawn = np.random.default_rng(seed).integers(len(names), size=(num_samples, len(names)))
+  times = np.stack([np.bincount(sample, minlength=len(names)) for sample in drawn])
+  times = times[:, group.ravel()].astype(float)  # [samples, n]: how often each network is drawn
+  taus = _tau_of_signs(_signs(measure), _signs(gap), times)
+  found = taus[np.isfinite(taus)]
   tail = 100 * (1 - confidence) / 2
   low, high = np.percentile(found, [tail, 100 - tail]) if len(found) else (np.nan, np.nan)
   return Correlation(_tau(measure, gap), float(low), float(high))
 
 
 def _tau(x: np.ndarray, y: np.ndarray) -> float:
-  return _tau_of_signs(_signs(x), _signs(y))
+  return float(_tau_of_signs(_signs(x), _signs(y), np.ones((1, len(x))))[0])
 
 
 def _signs(values: np.ndarray) -> np.ndarray:
-  """Returns the sign of every difference, [n, n] float32: all that tau needs to know."""
-  return np.sign(np.subtract.outer(values, values)).astype(np.float32)
+  """Returns the sign of every difference, [n, n]: all that tau needs to know."""
+  return np.sign(np.subtract.outer(values, values))
 
 
-def _tau_of_signs(x: np.ndarray, y: np.ndarray) -> float:
-  """Returns tau-b = sum x y / sqrt(sum x^2 sum y^2) over pairs; NaN where a series is constant."""
-  scale = float(np.sqrt(float(np.vdot(x, x)) * float(np.vdot(y, y))))
-  return round(float(np.vdot(x, y)) / scale, 12) if scale else float("nan")
+def _tau_of_signs(x: np.ndarray, y: np.ndarray, times: np.ndarray) -> np.ndarray:
+  """Returns tau-b = sum x y / sqrt(sum x^2 sum y^2) over pairs; NaN where a series is constant.
+
+  x, y are signs [n, n]; times [S, n] says how often sample s holds each network; the result is [S].
+  """
+  together, one, other = (
+    np.sum((times @ pairs) * times, axis=1) for pairs in (x * y, x * x, y * y)
+  )
+  scale = np.sqrt(one * other)
+  return np.round(np.divide(together, scale, out=np.full(len(scale), np.nan), where=scale > 0), 12)
 
 
 def granulated(measure: np.ndarray, gap: np.ndarray, settings: np.ndarray) -> np.ndarray:

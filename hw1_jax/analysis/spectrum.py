@@ -1,6 +1,6 @@
 """Eigenvalues of a Hessian, the counts of their signs, and the minimal ratio."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -52,9 +52,11 @@ def eigenvalues(hessian: jax.Array, *, any_dtype: bool = False) -> jax.Array:
 
 
 def count_signs(
-  eigenvalues: jax.Array, rtol: float = ZERO_RTOL, *, any_dtype: bool = False
+  eigenvalues: jax.Array | np.ndarray, rtol: float = ZERO_RTOL, *, any_dtype: bool = False
 ) -> Signs:
   """Returns how many eigenvalues [..., P] are > t, within [-t, t], < -t; t = rtol max|lambda|.
+
+  NumPy counts those in a NumPy array: nothing is compiled.
 
   Raises:
     TypeError: the eigenvalues are not float64, and not `any_dtype`.
@@ -67,18 +69,19 @@ def count_signs(
   _require_float64("eigenvalues", eigenvalues, any_dtype)
   if rtol < 0:
     raise ValueError(f"rtol: got {rtol}, expected at least 0")
-  tolerance = rtol * jnp.max(jnp.abs(eigenvalues), axis=-1, keepdims=True)
-  positive = jnp.sum(eigenvalues > tolerance, axis=-1)
-  negative = jnp.sum(eigenvalues < -tolerance, axis=-1)
+  xp: Any = np if isinstance(eigenvalues, np.ndarray) else jnp
+  tolerance = rtol * xp.max(xp.abs(eigenvalues), axis=-1, keepdims=True)
+  positive = xp.sum(eigenvalues > tolerance, axis=-1)
+  negative = xp.sum(eigenvalues < -tolerance, axis=-1)
   counts = Signs(positive, eigenvalues.shape[-1] - positive - negative, negative)
-  unknown = jnp.any(jnp.isnan(eigenvalues), axis=-1)
-  if not isinstance(unknown, jax.core.Tracer) and bool(jnp.any(unknown)):
+  unknown = xp.any(xp.isnan(eigenvalues), axis=-1)
+  if not isinstance(unknown, jax.core.Tracer) and bool(xp.any(unknown)):
     raise ValueError("eigenvalues: got NaN, expected numbers; was the Hessian finite?")
-  return Signs(*(jnp.where(unknown, -1, number) for number in counts))
+  return Signs(*(xp.where(unknown, -1, number) for number in counts))
 
 
 def minimal_ratio(
-  eigenvalues: jax.Array, rtol: float = 0.0, *, any_dtype: bool = False
+  eigenvalues: jax.Array | np.ndarray, rtol: float = 0.0, *, any_dtype: bool = False
 ) -> jax.Array:
   """Returns the fraction, in [0, 1], of the eigenvalues [..., P] that are > rtol max|lambda|.
 
@@ -96,10 +99,11 @@ def minimal_ratio(
   [0.75, 0.5]
   """
   positive = count_signs(eigenvalues, rtol, any_dtype=any_dtype).positive
-  return jnp.where(positive < 0, jnp.nan, positive / eigenvalues.shape[-1])
+  xp: Any = np if isinstance(positive, np.ndarray) else jnp
+  return xp.where(positive < 0, np.nan, positive / eigenvalues.shape[-1])
 
 
-def _require_float64(name: str, array: jax.Array, any_dtype: bool) -> None:
+def _require_float64(name: str, array: jax.Array | np.ndarray, any_dtype: bool) -> None:
   if array.dtype != np.float64 and not any_dtype:
     raise TypeError(
       f"{name}: got {array.dtype}, expected float64, since the signs of small eigenvalues would be"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from hw1_jax.report.reading import Run, collect
 from hw1_jax.summary import Number, show
@@ -46,7 +46,7 @@ def compare_numbers(first: Number, second: Number) -> str:
     return "cannot say"
   if np.ptp(one) == 0 and np.ptp(other) == 0:
     return "differs"  # else they were equal, or of unequal numbers of runs
-  p_value = stats.ttest_ind(one, other, equal_var=False).pvalue
+  p_value = scipy.stats.ttest_ind(one, other, equal_var=False).pvalue
   return "differs" if p_value < LEVEL else "agrees"
 
 

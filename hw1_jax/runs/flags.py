@@ -7,6 +7,7 @@ that writes dashes before a setting's name.
 """
 
 import dataclasses
+import functools
 import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -69,14 +70,21 @@ def as_flags(text: str, names: Collection[str]) -> str:
   A name counts where it opens the message, `name: got`, and before `=`, unless it is inside quotes
   or a path; `name=true` becomes `--name`.
   """
-  known = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
-  pattern = rf"'[^']*'|\"[^\"]*\"|^(?:{known})(?=: )|(?<![\w./=-])(?:{known})(?:=true\b|(?==))"
 
   def dashed(match: re.Match) -> str:
     found = match[0]
     return found if found[0] in "'\"" else "--" + found.removesuffix("=true")
 
-  return re.sub(pattern, dashed, text) if known else text
+  return _named(tuple(names)).sub(dashed, text) if names else text
+
+
+@functools.cache  # of each flag's help
+def _named(names: tuple[str, ...]) -> re.Pattern:
+  """Returns the pattern of texts in quotes, and of names where they stand for settings."""
+  known = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+  return re.compile(
+    rf"'[^']*'|\"[^\"]*\"|^(?:{known})(?=: )|(?<![\w./=-])(?:{known})(?:=true\b|(?==))"
+  )
 
 
 def run_flags(experiment: Experiment, config: Any, options: Options) -> bytes:

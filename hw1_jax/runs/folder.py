@@ -241,7 +241,9 @@ class RunFolder:
         for kind, options in FIGURES.items():
           buffer = io.BytesIO()
           figure.savefig(buffer, format=kind, **options)
-          figure.set_layout_engine("none")  # the first kind's layout is all kinds'
+          figure.set_layout_engine(
+            None
+          )  # the first kind's layout is all kinds'; no more drawn for it
           write_bytes(folder / f"{name}.{kind}", buffer.getvalue())
 
   def write_tables(self, tables: dict[str, list[dict[str, Any]]]) -> None:

@@ -52,23 +52,22 @@ def written_out(model, params, batch, loss):
 
 
 @pytest.mark.parametrize(("widths", "activation"), NETS)
-@pytest.mark.parametrize("batch_size", [10, None])
-def test_products_equal_the_matrices_written_out(widths, activation, batch_size):
+def test_products_equal_the_matrices_written_out(widths, activation):
   model, params, batch = network(widths, activation)
   expected = written_out(model, params, batch, losses.cross_entropy)
   phi = models.ACTIVATIONS[activation]
 
   @jax.jit
   def products(params, batch):
-    made = {
-      name: make(params, phi, losses.cross_entropy, batch, batch_size=batch_size)
-      for name, make in OPERATORS.items()
-    }
-    return {name: operator.product(jnp.eye(operator.size)) for name, operator in made.items()}
+    made = [
+      {name: make(params, phi, losses.cross_entropy, batch, batch_size=size)
+       for name, make in OPERATORS.items()} for size in (10, None)
+    ]  # fmt: skip
+    return [{name: one.product(jnp.eye(one.size)) for name, one in each.items()} for each in made]
 
-  found = products(params, batch)
-  for name in OPERATORS:
-    np.testing.assert_allclose(found[name], expected[name], atol=1e-13)
+  for found in products(params, batch):
+    for name in OPERATORS:
+      np.testing.assert_allclose(found[name], expected[name], atol=1e-13)
   assert np.abs(expected["hessian"] - expected["gauss_newton"]).max() > 1e-3 or len(widths) == 1
 
 

@@ -15,9 +15,20 @@ def _x64():
     yield
 
 
-def jacobian_of(model, params, inputs):
-  theta, unravel = pytrees.ravel(params)
-  return jax.jacrev(lambda t: models.apply(model, unravel(t), inputs)[:, 0])(theta)
+def looked_at(model, params, inputs, targets):
+  """Returns the Hessian, the outputs' Jacobian and the residuals [N]; one program."""
+
+  @jax.jit
+  def look(params):
+    theta, unravel = pytrees.ravel(params)
+
+    def outputs(t):
+      return models.apply(model, unravel(t), inputs)[:, 0]
+
+    matrix = analysis.mlp_hessian(params, jax.nn.relu, inputs, targets)
+    return matrix, jax.jacrev(outputs)(theta), outputs(theta) - targets[:, 0]
+
+  return look(params)
 
 
 def test_rank_deficient_least_squares_is_explained():
@@ -42,15 +53,18 @@ def test_all_zeros_of_a_relu_network_at_a_stationary_point_are_explained():
   params = pytrees.cast(models.init(model, jax.random.key(1), (1, 1)), jnp.float64)
   inputs = jnp.linspace(-1, 1, 40)[:, None]
   targets = jnp.sin(4 * inputs)
-  found = kink_search.minimize(params, inputs, targets, tolerance=1e-11, max_iterations=3000)
-  matrix = analysis.mlp_hessian(found.params, jax.nn.relu, inputs, targets)
-  within = np.asarray(kinks.hold(matrix, found.held, inputs))
+
+  def search(params):
+    return kink_search.minimize(params, inputs, targets, tolerance=1e-11, max_iterations=3000)
+
+  found = jax.jit(search)(params)
+  matrix, jacobian, residuals = looked_at(model, found.params, inputs, targets)
+  within = np.asarray(jax.jit(kinks.hold)(matrix, found.held, inputs))
   num_held = int((found.held >= 0).sum())
   values = kinks.held_eigenvalues(np.linalg.eigvalsh(within), num_held)
-  normals = kinks.held_normals(found.held, kinks.extend(inputs)).T
-  jacobian = kinks.project_normals(jacobian_of(model, found.params, inputs).T, normals).T
-  residuals = models.apply(model, found.params, inputs) - targets
-  couplings = zeros.residual_couplings(found.params, residuals[:, 0], inputs)
+  normals = jax.jit(lambda held: kinks.held_normals(held, kinks.extend(inputs)).T)(found.held)
+  jacobian = jax.jit(kinks.project_normals)(jacobian.T, normals).T
+  couplings = zeros.residual_couplings(found.params, residuals, inputs)
   sizes = np.linalg.norm(couplings, axis=1)
   dead, scalings = zeros.unit_states(found.params, inputs, "relu")
   counted = zeros.explain(values, jacobian, np.append(sizes, -sizes), scalings, rtols=[1e-8])
@@ -65,10 +79,8 @@ def test_the_residual_part_of_the_hessian_has_the_couplings_for_eigenvalues():
   params = pytrees.cast(models.init(model, jax.random.key(0), (1, 1)), jnp.float64)
   inputs = jnp.linspace(-1, 1, 15)[:, None]
   targets = jnp.cos(2 * inputs)
-  matrix = analysis.mlp_hessian(params, jax.nn.relu, inputs, targets)
-  jacobian = jacobian_of(model, params, inputs)
+  matrix, jacobian, residuals = map(np.asarray, looked_at(model, params, inputs, targets))
   rest = np.linalg.eigvalsh(matrix - 2 / 15 * jacobian.T @ jacobian)
-  residuals = (models.apply(model, params, inputs) - targets)[:, 0]
   sizes = np.linalg.norm(zeros.residual_couplings(params, residuals, inputs), axis=1)
   np.testing.assert_allclose(np.sort(rest)[-4:], np.sort(sizes), atol=1e-12)
   np.testing.assert_allclose(np.sort(rest)[:4], np.sort(-sizes), atol=1e-12)

@@ -71,8 +71,13 @@ def gradients(function, arrays):
   return jax.jit(jax.grad(loss, argnums=tuple(range(len(arrays)))))(*arrays)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+  ("shape", "dtype"),
+  [
+    *((shape, np.float64) for shape in SHAPES),
+    *((shape, np.float32) for shape in list(SHAPES)[:2]),
+  ],
+)
 @pytest.mark.parametrize("layer", LAYERS)
 def test_values_and_gradients_are_those_of_the_plain_form(layer, shape, dtype):
   with jax.enable_x64(dtype == np.float64):
