@@ -99,6 +99,8 @@ def sizes_of(points: list[dict[str, Any]]) -> tuple[np.ndarray, int]:
 
 def power(symbol: str, exponent: float) -> tuple[Callable[[np.ndarray], np.ndarray], str]:
   """Returns size -> size^exponent, and its formula."""
+  if exponent == 0:
+    return lambda sizes: np.ones_like(sizes), "constant"
   raised = "" if exponent == 1 else f"^{{{exponent:g}}}"
   return lambda sizes: sizes**exponent, f"$\\propto {symbol}{raised}$"
 
