@@ -58,7 +58,6 @@ class Children:
     """Hands signals on as long as it lasts; those that were ignored (nohup) stay ignored."""
     self._reading, self._writing = os.pipe()
     self._former = {signum: signal.getsignal(signum) for signum in HANDLED}
-    gc.freeze()  # what is imported: no child's garbage collector need look at it
     for signum, handler in self._former.items():
       if handler != signal.SIG_IGN:
         signal.signal(signum, self._hand_on if signum in STOPPING else self._pause)
@@ -80,6 +79,7 @@ class Children:
     for stream in (sys.stdout, sys.stderr):
       with contextlib.suppress(OSError):
         stream.flush()  # or a fork would print it once more
+    gc.freeze()  # what is imported: no child's garbage collector need look at it
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
     try:
       if self.code:

@@ -232,25 +232,28 @@ class RunFolder:
 
     Text stays text in the SVG; the PDF holds its fonts. The figures' layout is fixed from then on.
     """
-    import matplotlib
-
     folder = self._subfolder("figures")
     for name, figure in figures.items():
-      with matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none",
-                                  "pdf.fonttype": 42}):  # fmt: skip
-        for kind, options in FIGURES.items():
-          buffer = io.BytesIO()
-          figure.savefig(buffer, format=kind, **options)
-          figure.set_layout_engine(
-            None
-          )  # the first kind's layout is all kinds'; no more drawn for it
-          write_bytes(folder / f"{name}.{kind}", buffer.getvalue())
+      for kind, content in render(name, figure):
+        write_bytes(folder / f"{name}.{kind}", content)
 
   def write_tables(self, tables: dict[str, list[dict[str, Any]]]) -> None:
     """Saves each table as tables/NAME.csv."""
     folder = self._subfolder("tables")
     for name, rows in tables.items():
       write_csv(folder / f"{name}.csv", rows)
+
+
+def render(name: str, figure: Any) -> Iterator[tuple[str, bytes]]:
+  """Yields each kind of file of a matplotlib figure, and its bytes; see `write_figures`."""
+  import matplotlib
+
+  with matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none", "pdf.fonttype": 42}):
+    for kind, options in FIGURES.items():
+      buffer = io.BytesIO()
+      figure.savefig(buffer, format=kind, **options)
+      figure.set_layout_engine(None)  # the first kind's layout is all kinds': no other is made
+      yield kind, buffer.getvalue()
 
 
 @contextlib.contextmanager

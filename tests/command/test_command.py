@@ -106,13 +106,15 @@ def test_profiles_that_mostly_compile_run_an_experiment_on_each_core(
   assert make_plan(arguments).jobs == jobs
 
 
-def test_planning_leaves_the_process_fit_to_be_forked_and_an_array_does_not():
+def test_what_comes_before_leaves_the_process_fit_to_be_forked_and_an_array_does_not():
   script = (
-    "from hw1_jax.command import children, plan; plan.make_plan([]); print(children._alone());"
+    "import sys; from hw1_jax.command import children, plan, run_all; plan.make_plan([]);"
+    "print(children._alone()); run_all._prepare();"
+    "print(children._alone(), {'scipy.stats', 'fontTools.subset'} <= set(sys.modules));"
     "import jax; jax.numpy.ones(1); print(children._alone())"
   )
   done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
-  assert done.stdout.split() == ["True", "False"], done.stderr
+  assert done.stdout.split() == ["True", "True", "True", "False"], done.stderr
 
 
 def test_relative_paths_are_those_of_the_folder_where_the_command_was_given(tmp_path):
