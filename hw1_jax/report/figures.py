@@ -181,19 +181,33 @@ class Decades(LogFormatter):
   """Writes 0.4 and 20 on a logarithmic axis, or 10⁻⁸ throughout on one that goes far."""
 
   def __call__(self, value: float, pos: Any = None) -> str:
-    if not super().__call__(value, pos):  # which ticks have a label is LogFormatter's
-      return ""
     axis: Any = self.axis
     low, high = sorted(axis.get_view_interval())
     power = int(np.floor(np.log10(value) + 1e-9))
     lead = round(value / 10.0**power)
-    if axis.axis_name == "x" and lead not in (1, 2, 5):  # side by side they would touch
+    if axis.axis_name == "x" and lead != 1:
+      if lead not in _leads(low, high):
+        return ""
+    elif not super().__call__(value, pos):  # which of the others have one is LogFormatter's
       return ""
     if low >= 1e-4 and high <= 2e5:
       return f"{value:g}"
     if lead != 1:
       return f"{value:g}" if high < 10 * low else ""
     return "10" + str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def _leads(low: float, high: float) -> tuple[int, ...]:
+  """Returns the digits whose numbers an x axis shows: few, side by side they would touch; but two.
+
+  1 from 0.01 to 10; 1, 2, 5 from 35 to 450; 1, 2, 3, 5, 7 from 0.15 to 0.45.
+  """
+  powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.floor(np.log10(high)) + 1)
+  for leads in ((1,), (1, 2, 5), (1, 2, 3, 5, 7))[int(high <= 10 * low) :]:
+    values = np.multiply.outer(powers, leads)
+    if np.sum((values >= low) & (values <= high)) >= 2:
+      return leads
+  return tuple(range(1, 10))
 
 
 class DecadesApart(LogLocator):

@@ -111,6 +111,27 @@ def test_a_logarithmic_axis_is_written_one_way(ax, limits, texts):
   assert not any("e" in text for text in found)
 
 
+@pytest.mark.parametrize(
+  ("limits", "texts"),
+  [
+    ((0.16, 0.7), ["0.2", "0.5"]),
+    ((35, 450), ["50", "100", "200"]),
+    ((0.15, 0.45), ["0.2", "0.3"]),
+    ((0.5, 200), ["1", "10", "100"]),
+    ((5e-10, 2e-7), ["10⁻⁹", "10⁻⁸", "10⁻⁷"]),
+  ],
+)
+def test_a_logarithmic_x_axis_names_two_numbers_at_least(ax, limits, texts):
+  """One number tells no scale; whole decades are enough where there are two."""
+  figures.label(ax, "x", "y", xscale="log")
+  ax.set_xlim(*limits)
+  ax.figure.canvas = FigureCanvasAgg(ax.figure)
+  ax.figure.canvas.draw()
+  ticks = [tick for which in ("major", "minor") for tick in ax.xaxis.get_ticklabels(which=which)]
+  named = {t.get_position()[0]: t.get_text() for t in ticks if t.get_text()}
+  assert [named[x] for x in sorted(named) if limits[0] <= x <= limits[1]] == texts
+
+
 @pytest.mark.parametrize("first", [True, False], ids=["scale first", "values first"])
 @pytest.mark.parametrize("ulps", range(4))
 def test_values_equal_to_rounding_have_a_logarithmic_axis_of_decades(ax, first, ulps):
