@@ -56,7 +56,8 @@ def count_signs(
 ) -> Signs:
   """Returns how many eigenvalues [..., P] are > t, within [-t, t], < -t; t = rtol max|lambda|.
 
-  NumPy counts those in a NumPy array: nothing is compiled.
+  NumPy counts those in a NumPy array: nothing is compiled, and numbers below 2e-308, which XLA
+  takes for zero, have their signs.
 
   Raises:
     TypeError: the eigenvalues are not float64, and not `any_dtype`.

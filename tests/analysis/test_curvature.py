@@ -215,16 +215,20 @@ def test_eigenvalues_are_the_prescribed_ones():
   np.testing.assert_allclose(analysis.minimal_ratio(values, 1e-6), 2 / 6)
 
 
-def test_count_signs_and_minimal_ratio():
-  eigenvalues = jnp.array([[-4.0, -1e-9, 0.0, 2.0], [-1.0, 1.0, 1e-12, 2.0]])
+@pytest.mark.parametrize("array", [np.array, jnp.array], ids=["numpy", "jax"])
+def test_count_signs_and_minimal_ratio(array):
+  eigenvalues = array([[-4.0, -1e-9, 0.0, 2.0], [-1.0, 1.0, 1e-12, 2.0]])
   plain = analysis.count_signs(eigenvalues, rtol=0.0)
   np.testing.assert_array_equal(jnp.stack(plain), [[1, 3], [1, 0], [2, 1]])
   tolerant = analysis.count_signs(eigenvalues)
   np.testing.assert_array_equal(jnp.stack(tolerant), [[1, 2], [1, 1], [2, 1]])
-  at_edge = analysis.count_signs(jnp.array([-1.0, 1.0, 2.0]), rtol=0.5)  # |1| <= 0.5 * 2: zero
+  assert isinstance(tolerant.zero, np.ndarray) == (array is np.array)
+  at_edge = analysis.count_signs(array([-1.0, 1.0, 2.0]), rtol=0.5)  # |1| <= 0.5 * 2: zero
   assert tuple(map(int, at_edge)) == (1, 2, 0)
   np.testing.assert_array_equal(analysis.minimal_ratio(eigenvalues), [1 / 4, 3 / 4])
   np.testing.assert_array_equal(analysis.minimal_ratio(eigenvalues, 1e-10), [1 / 4, 2 / 4])
+  if array is np.array:  # smaller than the least normal number, and a sign of its own
+    assert tuple(analysis.count_signs(array([-1.0, 2e-323, 0.0]), rtol=0.0)) == (1, 1, 1)
 
 
 def test_signs_need_float64():
