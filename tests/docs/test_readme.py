@@ -97,6 +97,7 @@ def test_published_findings_are_sentences_with_numbers(path):
 
 def test_the_stated_speeds_are_those_of_the_recorded_comparisons():
   tables = (ROOT / "benchmarks" / "RESULTS.md").read_text().split("\n## ")[1:]
+  tables += (ROOT / "benchmarks" / "RESULTS-gpu.md").read_text().split("\n## ")[1:2]
   found = []
   for table in tables:
     ratios = [
@@ -104,8 +105,10 @@ def test_the_stated_speeds_are_those_of_the_recorded_comparisons():
     ]
     found.append((len(ratios), *(float(f"{r:.2g}") for r in (min(ratios), max(ratios)))))
   (sentence,) = re.findall(r"On 2 cores, \[measured in turns\].*?\.(?=\n)", README, re.DOTALL)
-  words = {"thirteen": 13, "fifteen": 15}
-  counts = [words[word] for word in re.findall("|".join(words), sentence)]
+  words = {"ten": 10, "thirteen": 13, "fifteen": 15}
+  counts = [words[word] for word in re.findall(rf"\b({'|'.join(words)})\b", sentence)]
   stated = re.findall(r"([0-9.]+) to ([0-9.]+)\s+times", sentence)
   assert found == [(n, float(low), float(high)) for n, (low, high) in zip(counts, stated)]
-  assert [table.startswith(name) for name, table in zip(("Intel", "AMD"), tables)] == [True, True]
+  for name, table in zip(("Intel", "AMD", "H100"), tables, strict=True):
+    assert name in table.splitlines()[0]
+    assert name in sentence
