@@ -54,12 +54,11 @@ def draw(measured: dict[str, Any]) -> Figure:
   blocks = -(-len(measured) // columns)
   with matplotlib.rc_context({"font.size": 8.5}):
     figure, axes = figures.canvas(columns, 2 * blocks, width=2.6, height=2.4)
-  for spare in range(len(measured), blocks * columns):
-    for row in (0, 1):
-      axes[(2 * (spare // columns) + row) * columns + spare % columns].remove()
-  for k, (name, found) in enumerate(measured.items()):
-    i, at = k % columns, 2 * (k // columns) * columns + k % columns
-    curve, above, below = curves.CURVES[name], axes[at], axes[at + columns]
+  pairs = np.reshape(axes, (blocks, 2, columns)).swapaxes(1, 2).reshape(-1, 2)
+  for spare in pairs[len(measured) :].flat:
+    spare.remove()
+  for k, ((above, below), (name, found)) in enumerate(zip(pairs, measured.items())):
+    curve, i = curves.CURVES[name], k % columns
     series = [(curve.series[key], found["series"][key]) for key in curve.series]
     panel(above, curve, [time_line(curve, *one) for one in series])
     panel(below, curve, [memory_line(curve, *one) for one in series])

@@ -76,6 +76,7 @@ def gradients(function, arrays):
   [
     *((shape, np.float64) for shape in SHAPES),
     *((shape, np.float32) for shape in list(SHAPES)[:2]),
+    *(pytest.param(shape, np.float32, marks=pytest.mark.slow) for shape in list(SHAPES)[2:]),
   ],
 )
 @pytest.mark.parametrize("layer", LAYERS)
