@@ -44,7 +44,8 @@ def main(arguments):
       for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, told)
       say(os.getpid(), "begun")
-      time.sleep(60)
+      for _ in range(1200):  # a signal just before one long sleep would be handled after it
+        time.sleep(0.05)
     if work == "die":
       os.kill(os.getpid(), signal.SIGKILL)
     if work == "raise":
