@@ -4,6 +4,7 @@
     python -m benchmarks.compare                     # all workloads, long report's sizes
     python -m benchmarks.compare --workload=hessian --pairs=7
     pip install --no-deps pyhessian==0.1             # for the workloads spectrum, spectrum_probes
+    python -m benchmarks.compare --workload=spectrum --mnist=FOLDER    # zeros matter to it
     python -m benchmarks.compare --workload=plane --pairs=1      # PyTorch's loop: 15 minutes a call
     python -m benchmarks.compare --device=gpu        # both sides on the GPU
     python -m benchmarks.compare --quick             # small sizes: does it run at all
@@ -125,6 +126,7 @@ def main() -> None:
   parser.add_argument("--pairs", type=int, default=5)
   parser.add_argument("--quick", action="store_true")
   parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
+  parser.add_argument("--mnist", metavar="FOLDER", help="its four files: spectra of real images")
   parser.add_argument("--output", type=pathlib.Path, help="write the table there, too")
   parser.add_argument("--serve", choices=SIDES, help=argparse.SUPPRESS)
   options = parser.parse_args()
@@ -134,6 +136,8 @@ def main() -> None:
   if options.serve:
     serve(options.serve, options.workload[0], options.quick)
     return
+  if options.mnist:
+    os.environ["BENCHMARK_MNIST"] = str(pathlib.Path(options.mnist).resolve(strict=True))
   rate = matmul_rate()
   versions = [importlib.import_module(f"benchmarks.{side}").versions() for side in SIDES]
   threads = len(os.sched_getaffinity(0))

@@ -212,18 +212,21 @@ def input_sensitivity(sizes: settings.Sizes) -> Work:
 def spectrum(sizes: settings.Sizes, probes: int, num_steps: int) -> Work:
   """Returns Lanczos quadrature of the Hessian of 784-500-10, `probes` side by side."""
   model = models.MLP((500, 10))
-  images, labels = made_up_images(sizes.spectrum_images)
+  images, labels = settings.mnist(sizes.spectrum_images) or made_up_images(sizes.spectrum_images)
   params = models.init(model, jax.random.key(0), (1, 28, 28, 1))
 
   @jax.jit
-  def quadrature(params: Any, images: jax.Array, labels: jax.Array) -> Any:
-    inputs = data.as_float(images)
-    operator = analysis.mlp_operator(params, "relu", losses.cross_entropy, (inputs, labels))
+  def quadrature(params: Any, packed: analysis.Packed) -> Any:
+    operator = analysis.mlp_operator(params, "relu", losses.cross_entropy, packed)
     return analysis.spectral_quadrature(
       operator, jax.random.key(1), num_probes=probes, num_steps=num_steps
     )
 
-  return lambda: jax.block_until_ready(quadrature(params, images, labels))
+  def work() -> Any:
+    packed = analysis.pack((data.as_float(images), jnp.asarray(labels)))
+    return jax.block_until_ready(quadrature(params, packed))
+
+  return work
 
 
 def spectrum_one(sizes: settings.Sizes) -> Work:

@@ -19,7 +19,10 @@ def made_up_images(count: int) -> tuple[torch.Tensor, torch.Tensor]:
   """Returns the same images as our side, already float32 in [0, 1]."""
   generator = np.random.default_rng(0)
   images = generator.integers(0, 256, (count, 28, 28, 1), dtype=np.uint8)
-  labels = generator.integers(0, 10, count, dtype=np.int32)
+  return as_tensors(images, generator.integers(0, 10, count, dtype=np.int32))
+
+
+def as_tensors(images: np.ndarray, labels: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
   floats = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().float() / 255
   return floats.to(DEVICE), torch.from_numpy(labels).long().to(DEVICE)
 
@@ -323,7 +326,8 @@ def spectrum(sizes: settings.Sizes, probes: int, num_steps: int) -> Work:
     return torch.stack([values, torch.zeros_like(values)], 1), vectors
 
   torch.eig = eig
-  images, labels = made_up_images(sizes.spectrum_images)
+  real = settings.mnist(sizes.spectrum_images)
+  images, labels = as_tensors(*real) if real else made_up_images(sizes.spectrum_images)
   torch.manual_seed(0)
   model = make_mlp()
 

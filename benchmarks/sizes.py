@@ -1,7 +1,11 @@
 """The workloads' settings, shared by both sides: the long report's, with a quick form of each."""
 
 import dataclasses
+import gzip
 import os
+import pathlib
+
+import numpy as np
 
 FUNCTION_NETS = ((5, 10, 10, 10, 10, 10, 5), (10, 18, 15, 4), (190,))  # 571, 572, 571 parameters
 LEARNING_RATES = {"sinc": (0.0012, 0.0012, 0.0011), "sign_sine": (0.009, 0.009, 0.009)}
@@ -36,6 +40,18 @@ QUICK = Sizes(
   ratio_epochs=30, search_runs=2, search_steps=3, alphas=5, plane=5, members=3,
   spectrum_images=1000, lanczos_steps=20, probes=4,
 )  # fmt: skip
+
+
+def mnist(count: int) -> tuple[np.ndarray, np.ndarray] | None:
+  """Returns MNIST's first training images [count, 28, 28, 1] and labels, uint8; see `--mnist`."""
+  if not (folder := os.environ.get("BENCHMARK_MNIST")):
+    return None
+  images, labels = (
+    np.frombuffer(gzip.decompress(pathlib.Path(folder, name).read_bytes()), np.uint8, offset=start)
+    for name, start in (("train-images-idx3-ubyte.gz", 16), ("train-labels-idx1-ubyte.gz", 8))
+  )
+  return images.reshape(-1, 28, 28, 1)[:count].copy(), labels[:count].copy()
+
 
 MLP = 784 * 500 + 500 * 10  # multiplications an example, forward
 CNN1 = 25 * 25 * 16 * 10 + 9 * 9 * 160 * 20 + 320 * 50 + 50 * 100 + 100 * 10

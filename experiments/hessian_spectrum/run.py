@@ -14,7 +14,7 @@ from hw1_jax.runs.settings import setting
 from hw1_jax.training import losses, optimizers
 
 from .. import settings as shared
-from .measures import make_measure, make_top
+from .measures import make_batch, make_measure, make_top
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -113,10 +113,10 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     return np.concatenate([np.asarray(start)[:, None], trained.snapshots], axis=1), unravel
 
   def over(name: str, measure: Any, seen: data.ImageData, vectors: np.ndarray, unravel: Any) -> Any:
-    batch = jax.device_put(
-      (data.as_float(seen.train_images[: config.spectrum_examples]),
-       seen.train_labels[: config.spectrum_examples])
-    )  # fmt: skip
+    batch = make_batch(
+      data.as_float(seen.train_images[: config.spectrum_examples]),
+      seen.train_labels[: config.spectrum_examples],
+    )
     flat = vectors.reshape(-1, vectors.shape[-1])
 
     def one(indices: np.ndarray) -> dict[str, np.ndarray]:

@@ -39,6 +39,7 @@ from hw1_jax.analysis.lanczos import (
 from hw1_jax.analysis.mlp_products import mlp_operator
 from hw1_jax.analysis.norms import margins, rescale_layers, weight_norms
 from hw1_jax.analysis.pac_bayes import pac_bayes_bound, perturbed_errors
+from hw1_jax.analysis.packing import Packed, pack
 from hw1_jax.analysis.products import Operator, gauss_newton_operator, hessian_operator
 from hw1_jax.analysis.rank_analysis import conditional_independence, granulated, kendall, null_score
 from hw1_jax.analysis.spectrum import ZERO_RTOL, Signs, count_signs, eigenvalues, minimal_ratio
@@ -51,6 +52,7 @@ __all__ = [
   "CHUNK_SIZE",
   "ZERO_RTOL",
   "Operator",
+  "Packed",
   "Projection",
   "Signs",
   "alignment",
@@ -90,6 +92,7 @@ __all__ = [
   "mlp_operator",
   "null_score",
   "pac_bayes_bound",
+  "pack",
   "pca",
   "perturbed_errors",
   "positive_fraction",

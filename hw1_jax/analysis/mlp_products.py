@@ -13,7 +13,8 @@ float32, where the general form takes 76 ms for 10,000 examples and this one 66 
 - hidden layers are as wide as a multiple of 16, a vector's length; the units added have no weights;
 - the inputs are kept a second time, transposed, since XLA would turn them in each product;
 - thin products (500 x N by N x 10) have their short side first;
-- batches are kept apart instead of being cut out of one array each time.
+- batches are kept apart instead of being cut out of one array each time;
+- a data set that is mostly zeros can come without most of them: `packing`.
 """
 
 from collections.abc import Callable
@@ -23,14 +24,12 @@ import jax
 import jax.numpy as jnp
 
 from hw1_jax.analysis.hessians import is_piecewise_linear
-from hw1_jax.analysis.products import Operator, as_operator, check_batches
+from hw1_jax.analysis.packing import Packed, cut
+from hw1_jax.analysis.products import Operator, as_operator
 
 Params = dict[str, dict[str, jax.Array]]
 Activation = Callable[[jax.Array], jax.Array]
 
-# Our choices: as fast as any for 784-500-10, and no more parts than compile in about a second.
-BATCH_SIZE = 2000
-MOST_BATCHES = 8
 LANES = 16  # float32 numbers in a vector register of AVX-512
 
 
@@ -38,7 +37,7 @@ def mlp_operator(
   params: Params,
   activation: str | Activation,
   loss: Callable[[jax.Array, Any], jax.Array],
-  data: tuple[jax.Array, Any],
+  data: tuple[jax.Array, Any] | Packed,
   *,
   gauss_newton: bool = False,
   batch_size: int | None = None,
@@ -53,10 +52,11 @@ def mlp_operator(
       last layer is linear.
     activation: elementwise, as a function or by its name in `jax.nn`.
     loss: (outputs [B, D], targets) -> scalar, the mean over the examples; twice differentiable.
-    data: inputs [N, ...], each flattened, and targets, a pytree of arrays [N, ...].
+    data: inputs [N, ...], each flattened, and targets, a pytree of arrays [N, ...]; or `pack` of
+      them, a matter of speed only.
     gauss_newton: leave out what the network's own curvature adds.
-    batch_size: examples at a time; a matter of speed only. By default BATCH_SIZE, or more where
-      that would be more than MOST_BATCHES batches.
+    batch_size: examples at a time; a matter of speed only. By default as in `packing.cut`; packed
+      data come in batches of their own.
 
   Raises:
     ValueError: `batch_size` is less than 1, or inputs and targets differ in length.
@@ -69,25 +69,34 @@ def mlp_operator(
          [ 4., 10.]], dtype=float32)
   """
   phi = getattr(jax.nn, activation) if isinstance(activation, str) else activation
-  inputs, targets = data
-  total = check_batches(data, 1 if batch_size is None else batch_size)
-  size = max(BATCH_SIZE, -(-total // MOST_BATCHES)) if batch_size is None else batch_size
-  inputs = inputs.reshape(total, -1)
-  layers = _widened(params)
+  batched, columns = data if isinstance(data, Packed) else cut(data, batch_size)
+  total = sum(len(inputs) for inputs, _ in batched)
+  places = None if columns is None else jnp.argsort(columns)
+  first = min(params)
+
+  def arranged(params: Params) -> list[dict[str, jax.Array]]:
+    if columns is not None:
+      params = params | {first: params[first] | {"kernel": params[first]["kernel"][columns]}}
+    return _widened(params)
+
+  layers = arranged(params)
   batches = []
-  for start in range(0, total, size):
-    part = jax.tree.map(lambda leaf, at=start: leaf[at : at + size], (inputs, targets))
-    weight = part[0].shape[0] / total
+  for inputs, targets in batched:
+    weight = len(inputs) / total
 
-    def weighted(outputs: jax.Array, part: Any = part, weight: float = weight) -> jax.Array:
-      return weight * loss(outputs, part[1])
+    def weighted(outputs: jax.Array, aims: Any = targets, weight: float = weight) -> jax.Array:
+      return weight * loss(outputs, aims)
 
-    batches.append(_prepare(layers, phi, weighted, _kept(part[0]), gauss_newton))
+    batches.append(_prepare(layers, phi, weighted, _kept(jnp.asarray(inputs)), gauss_newton))
 
   def product(tangent: Params) -> Params:
-    vectors = _widened(tangent)
+    vectors = arranged(tangent)
     sums = [_of_batch(batch, layers, vectors, gauss_newton) for batch in batches]
+    for part in sums:
+      part[0]["kernel"] = _padded(part[0]["kernel"], len(vectors[0]["kernel"]))
     summed = jax.tree.map(lambda *parts: sum(parts[1:], parts[0]), *sums)
+    if places is not None:
+      summed[0]["kernel"] = summed[0]["kernel"][places]
     return {
       name: jax.tree.map(lambda new, old: new[tuple(map(slice, old.shape))], layer, params[name])
       for name, layer in zip(sorted(params), summed)
@@ -135,11 +144,11 @@ def _prepare(
   slopes: list[Activation] = []
   outputs = inputs
   for layer in layers[:-1]:
-    zs.append(outputs @ layer["kernel"] + layer["bias"])
+    zs.append(outputs @ layer["kernel"][: outputs.shape[1]] + layer["bias"])
     outputs, slope = jax.linearize(_of_units(phi), zs[-1])
     activations.append(outputs)
     slopes.append(slope)
-  outputs = outputs @ layers[-1]["kernel"] + layers[-1]["bias"]
+  outputs = outputs @ layers[-1]["kernel"][: outputs.shape[1]] + layers[-1]["bias"]
   delta, curve = jax.linearize(jax.grad(loss), outputs)
   deltas: list[jax.Array] = []
   bends: list[Activation] = []
@@ -171,7 +180,7 @@ def _of_batch(
   moved: list[jax.Array] = []  # R a_l
   for i, (layer, vector) in enumerate(zip(layers, vectors)):
     source = batch.activations[i - 1] if i else batch.inputs
-    rate = source @ vector["kernel"] + vector["bias"]
+    rate = source @ vector["kernel"][: source.shape[1]] + vector["bias"]
     if i:
       rate = rate + moved[-1] @ layer["kernel"]
     rates.append(rate)
@@ -191,6 +200,10 @@ def _of_batch(
     if batch.bends:
       change = change + batch.bends[i - 1](rates[i - 1])
   return [{"bias": jnp.sum(change, axis=0), "kernel": batch.turned @ change}, *parts]
+
+
+def _padded(kernel: jax.Array, rows: int) -> jax.Array:
+  return jnp.pad(kernel, ((0, rows - len(kernel)), (0, 0)))
 
 
 def _turned(left: jax.Array, right: jax.Array) -> jax.Array:

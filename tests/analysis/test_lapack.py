@@ -53,7 +53,7 @@ def programs():
   """Yields a name and a program with arguments whose copies meet LAPACK."""
   network = models.MLP((3, 3))
   params = models.init(network, jax.random.key(0), (1, 2, 2, 1))
-  batch = jnp.ones((4, 2, 2, 1)), jnp.array([0, 1, 2, 0])
+  batch = measures.make_batch(jnp.ones((4, 2, 2, 1)), jnp.array([0, 1, 2, 0]))
   measure = measures.make_measure(network, num_probes=3, num_steps=4, num_largest=2)
   yield "hessian_spectrum", measure, (batch, params, jax.random.key(0))
   keys = jax.random.split(jax.random.key(1), 3)
@@ -78,7 +78,7 @@ def member(a):
   step = lambda c, _: (a + 1e-6 * lapack.eigh(c)[1], None)
   return jax.lax.scan(step, a, None, length=20)[0]
 matrices = jnp.eye(30) + 0.1 * jnp.ones((400, 30, 30))
-print(devices.map_members(member, form="vmap")(matrices).shape)
+print(jax.block_until_ready(devices.map_members(member, form="vmap")(matrices)).shape)
 """
   run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
   assert run.stdout == "(400, 30, 30)\n", run.stderr

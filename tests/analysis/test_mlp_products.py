@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hw1_jax import analysis, models, pytrees
-from hw1_jax.analysis import mlp_products
+from hw1_jax.analysis import packing
 from hw1_jax.training import losses
 
 NETS = [((4,), "relu"), ((6, 4), "relu"), ((5, 3, 2), "tanh"), ((18, 4), "softplus")]
@@ -85,10 +85,29 @@ def test_any_loss_of_the_outputs_will_do():
     np.testing.assert_allclose(product(params), expected[name], atol=1e-13)
 
 
+@pytest.mark.parametrize("small", [0, 10_000_000])
+@pytest.mark.parametrize(("widths", "activation"), [*NETS, ((3,), "tanh")])
+def test_packed_data_give_the_same_products(widths, activation, small):
+  model, params, (images, labels) = network(widths, activation, count=50)
+  zeros = np.random.default_rng(3).random(images.shape) < 0.6
+  batch = jnp.where(zeros, 0, images), labels
+  packed = analysis.pack(batch, 20, small=small)
+  assert (packed.columns is None) == bool(small)
+  expected = written_out(model, params, batch, losses.cross_entropy)
+  for name, make in OPERATORS.items():
+
+    @jax.jit
+    def product(params, packed, make=make):
+      operator = make(params, models.ACTIVATIONS[activation], losses.cross_entropy, packed)
+      return operator.product(jnp.eye(operator.size))
+
+    np.testing.assert_allclose(product(params, packed), expected[name], atol=1e-13)
+
+
 def test_many_examples_come_in_few_batches(monkeypatch):
   """Each batch is compiled by itself."""
   _, params, batch = network((3,), "relu", count=100)
-  monkeypatch.setattr(mlp_products, "BATCH_SIZE", 4)
+  monkeypatch.setattr(packing, "BATCH_SIZE", 4)
 
   def product(params):
     operator = analysis.mlp_operator(params, "relu", losses.cross_entropy, batch)
@@ -96,7 +115,7 @@ def test_many_examples_come_in_few_batches(monkeypatch):
 
   operations = str(jax.make_jaxpr(product)(params))
   # x W, x V, x' R delta
-  assert operations.count("dot_general") == 3 * mlp_products.MOST_BATCHES
+  assert operations.count("dot_general") == 3 * packing.MOST_BATCHES
 
 
 @pytest.mark.parametrize(
