@@ -1,5 +1,6 @@
 """PAC-Bayes: how often a network errs at most whose weights are perturbed at random."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -104,8 +105,8 @@ def invert_kl(q: float, budget: float) -> float:
   """
 
   def kl(p: float) -> float:
-    parts = [q * np.log(q / p)] if q > 0 else []
-    return sum(parts + ([(1 - q) * np.log((1 - q) / (1 - p))] if q < 1 else []))
+    parts = [q * math.log(q / p)] if q > 0 else []
+    return sum(parts + ([(1 - q) * math.log((1 - q) / (1 - p))] if q < 1 else []))
 
   low, high = float(q), 1.0
   for _ in range(60):  # bisection to the last bit
