@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 
 PyTree = Any
@@ -29,6 +30,12 @@ def ravel(tree: PyTree) -> tuple[jax.Array, Callable[[jax.Array], PyTree]]:
   return ravel_pytree(tree)
 
 
+@jax.jit
+def ravel_members(trees: PyTree) -> jax.Array:
+  """Returns vectors [M, P], `ravel` of each member of leaves [M, ...]; one program."""
+  return jax.vmap(lambda tree: ravel(tree)[0])(trees)
+
+
 def unravel_like(example: PyTree) -> Callable[[Any], PyTree]:
   """Returns vector [P] -> pytree shaped as `example`, in the order of `ravel`.
 
@@ -43,7 +50,7 @@ def unravel_like(example: PyTree) -> Callable[[Any], PyTree]:
   ends = list(itertools.accumulate(math.prod(leaf.shape) for leaf in leaves))
 
   def unravel(vector: Any) -> PyTree:
-    parts = (vector[start:end] for start, end in zip([0, *ends], ends))
+    parts = (np if isinstance(vector, np.ndarray) else jnp).split(vector, ends[:-1])
     shaped = [part.reshape(leaf.shape) for part, leaf in zip(parts, leaves)]
     return jax.tree.unflatten(structure, shaped)
 

@@ -36,8 +36,7 @@ def train_on_images(config: Any, images: data.ImageData, monitor: Monitor) -> Ne
   keys = rng.streams(rng.member_keys(config.seed, config.num_runs), "images")
   trained = training.train_images(monitor, "images: train", task, images, keys)
   assert trained.snapshots is not None  # the task asks for them
-  ravel = jax.jit(jax.vmap(lambda params: pytrees.ravel(params)[0]))
-  start = np.asarray(ravel(trained.initial_params))[:, None]
+  start = np.asarray(pytrees.ravel_members(trained.initial_params))[:, None]
   mapped = devices.map_members(analysis.surface.make_surface(model), num_shared=3)
   inputs, labels = images.train_images, images.train_labels
   few = jnp.asarray(inputs[: config.hessian_examples]), labels[: config.hessian_examples]

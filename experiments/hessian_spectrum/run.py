@@ -108,7 +108,7 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
       model, optimizer, config.batch_size, config.num_epochs, snapshot_epochs=every
     )
     trained = training.train_images(monitor, name, task, seen, keys)
-    start = jax.vmap(lambda params: pytrees.ravel(params)[0])(trained.initial_params)
+    start = pytrees.ravel_members(trained.initial_params)
     _, unravel = pytrees.ravel(pytrees.member(trained.params, 0))
     return np.concatenate([np.asarray(start)[:, None], trained.snapshots], axis=1), unravel
 

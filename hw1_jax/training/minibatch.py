@@ -140,7 +140,7 @@ def train_images(
     after[rows] += 1
     due = _due(task, after[rows])
     if task.snapshot_epochs and due.any():
-      measured["snapshots"] = np.asarray(_ravelled_members(train.params))[:, None]
+      measured["snapshots"] = np.asarray(pytrees.ravel_members(train.params))[:, None]
     measured = {key: values[: len(rows)] for key, values in measured.items()}
     vectors = measured.pop("snapshots", np.zeros(0))
     history = rounds.record(state["history"], measured, rows, epochs, task.num_epochs)
@@ -214,9 +214,6 @@ def _make_round(
     return train, jax.device_get(measured)
 
   return run_round
-
-
-_ravelled_members = jax.jit(jax.vmap(lambda params: pytrees.ravel(params)[0]))
 
 
 @functools.partial(jax.jit, static_argnums=1)

@@ -135,3 +135,13 @@ def test_parse_widths_refuses(text):
 def test_parse_cnn_refuses(text):
   with pytest.raises(ValueError, match="expected convolutions/dense layers"):
     models.parse_cnn(text)
+
+
+@pytest.mark.parametrize("model", [models.MLP((30, 20, 10)), models.parse_cnn("2k3p-3k3/5d")])
+def test_members_start_as_each_would_alone(model):
+  """Their program is compiled with other options, for speed; the bits are the same."""
+  keys = rng.member_keys(4, 3)
+  together = models.init_members(model, keys, (1, 28, 28, 1))
+  for m in range(3):
+    alone = models.init(model, keys[m], (1, 28, 28, 1))
+    jax.tree.map(np.testing.assert_array_equal, pytrees.member(together, m), alone)
