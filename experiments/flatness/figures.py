@@ -36,6 +36,8 @@ def draw_correlation(result: Result) -> Figure:
       markersize=5, label=words, **figures.marker(i),
     )  # fmt: skip
   left.axvline(0, color="black", linewidth=0.8)
+  if any(np.isnan(ranking.all.tau) for ranking in found.values()):  # last, with nothing to draw
+    left.set_ylim(-0.7, len(found) - 0.5)
   figures.label(left, "Kendall's τ with the gap", "", "rank correlation")
   right.barh(places, [ranking.score for ranking in found.values()], color=figures.COLORS[2])
   figures.label(right, "share of the gap's entropy", "",

@@ -135,6 +135,9 @@ def summarize(config: Config, result: Result) -> Summary:
     f"the best is {NAMES[best]}, τ {interval(found[best].all)}, the worst {NAMES[worst]}, "
     f"τ {interval(found[worst].all)}."
   )
+  for name in (name for name in found if name not in ranked):
+    value = show(result.measures[name][rows].max())
+    second += f" {NAMES[name][0].upper()}{NAMES[name][1:]} is {value} for each: it ranks none."
   third = (
     f"Among networks trained with the least label noise ({show(result.settings[:, -1].min())}) the "
     f"best is {NAMES[clean]}, τ {interval(found[clean].clean)}, and {NAMES[best]} has τ "

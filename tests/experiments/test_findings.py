@@ -4,6 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from experiments.flatness import figures as flat_figures
+from experiments.flatness import findings as flat_findings
+from experiments.flatness import run as flat_run
+from experiments.flatness.measures import NAMES
 from experiments.gradient_norm import findings as norm_findings
 from experiments.gradient_norm import run as norm_run
 from experiments.interpolation import findings as line_findings
@@ -187,3 +191,20 @@ def test_spectra_are_told_of_the_runs_whose_gradient_is_zero():
   assert "1 runs have a negative one" in findings.without_negative(result)
   nowhere = findings.there(Config(), result._replace(certificate=np.ones(4)))
   np.testing.assert_array_equal(nowhere.eigenvalues, eigenvalues)
+
+
+def test_a_measure_that_is_the_same_for_all_networks_is_said_to_rank_none():
+  """Such as a vacuous bound; its row in the figure stays within the axes."""
+  draws, sizes = np.random.default_rng(0), (2, 2, 1, 1, 3)
+  settings = np.stack([part.ravel() for part in np.indices(sizes)], axis=1).astype(float)
+  count = len(settings)
+  found = {name: draws.random(count) for name in NAMES} | {"pac_bayes": np.ones(count)}
+  result = flat_run.Result(
+    settings, np.zeros(count, int), np.ones(count), np.ones(count, bool), np.full(count, 0.1),
+    np.zeros(count), np.ones(count), draws.random(count), found,
+    {name: np.ones((count, 3)) for name in NAMES}, np.array([0.25, 4, 16]),
+  )  # fmt: skip
+  summary = flat_findings.summarize(flat_run.Config(), result)
+  assert "PAC-Bayes bound on the error is 1 for each: it ranks none." in summary.findings[1]
+  low, high = flat_figures.draw_correlation(result).axes[0].get_ylim()
+  assert low < 0 < len(found) - 1 < high
