@@ -101,6 +101,14 @@ def interval(found: Correlation) -> str:
   return f"{show(found.tau, 2)} ({show(found.low, 2)} to {show(found.high, 2)})"
 
 
+def unranked(result: Result, found: dict[str, Ranking]) -> str:
+  """Returns a sentence on the measures that tell no network from another, or nothing."""
+  values = {name: result.measures[name][used(result)].max() for name in found}
+  same = [name for name in found if np.isnan(found[name].all.tau)]
+  told = ", ".join(f"{NAMES[name]} ({show(values[name])})" for name in same)
+  return f" The same for all networks, so that it ranks none: {told}." if same else ""
+
+
 def summarize(config: Config, result: Result) -> Summary:
   """Returns correlations, the audit, the claims and the sentences."""
   rows, found = used(result), rankings(result)
@@ -133,11 +141,8 @@ def summarize(config: Config, result: Result) -> Summary:
   second = (
     f"Of {len(found)} measures {sure} rank the networks as the gap does with an interval above 0; "
     f"the best is {NAMES[best]}, τ {interval(found[best].all)}, the worst {NAMES[worst]}, "
-    f"τ {interval(found[worst].all)}."
+    f"τ {interval(found[worst].all)}.{unranked(result, found)}"
   )
-  for name in (name for name in found if name not in ranked):
-    value = show(result.measures[name][rows].max())
-    second += f" {NAMES[name][0].upper()}{NAMES[name][1:]} is {value} for each: it ranks none."
   third = (
     f"Among networks trained with the least label noise ({show(result.settings[:, -1].min())}) the "
     f"best is {NAMES[clean]}, τ {interval(found[clean].clean)}, and {NAMES[best]} has τ "
