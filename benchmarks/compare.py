@@ -31,9 +31,9 @@ from benchmarks import sizes as settings
 
 SIDES = ("ours", "pytorch")
 NAMES = (
-  "cnn_epoch", "cnn_family", "mlp_batch_10", "mlp_batch_64", "mlp_batch_1000", "small_steps",
-  "six_fits", "hessian", "minimal_ratio", "critical_points", "interpolation", "plane", "spectrum",
-  "spectrum_probes", "sensitivity", "path_members",
+  "cnn_epoch", "cnn_family", "mlp_batch_10", "mlp_batch_64", "mlp_batch_100", "mlp_batch_1000",
+  "small_steps", "six_fits", "hessian", "minimal_ratio", "critical_points", "interpolation",
+  "plane", "spectrum", "spectrum_probes", "sensitivity", "path_members",
 )  # fmt: skip
 
 

@@ -242,6 +242,7 @@ WORKLOADS: dict[str, Callable[[settings.Sizes], Work]] = {
   "cnn_family": cnn_family,
   "mlp_batch_10": functools.partial(mlp, batch_size=10),
   "mlp_batch_64": functools.partial(mlp, batch_size=64),
+  "mlp_batch_100": functools.partial(mlp, batch_size=100),
   "mlp_batch_1000": functools.partial(mlp, batch_size=1000),
   "small_steps": small_steps,
   "six_fits": six_fits,

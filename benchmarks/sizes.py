@@ -69,6 +69,7 @@ def flops(name: str, sizes: Sizes) -> float | None:
     "cnn_epoch": sizes.images * 2.0 * (3 * CNN1 - 25 * 25 * 16 * 10),
     "mlp_batch_10": sizes.images * train_mlp,
     "mlp_batch_64": sizes.images * train_mlp,
+    "mlp_batch_100": sizes.images * train_mlp,
     "mlp_batch_1000": sizes.images * train_mlp,
     "path_members": sizes.members * sizes.images * train_mlp,
     "sensitivity": sizes.test_images * 2.0 * (MLP + 10 * MLP),
