@@ -26,6 +26,7 @@ import statistics
 import subprocess
 import sys
 import time
+import zlib
 
 from benchmarks import sizes as settings
 
@@ -35,6 +36,7 @@ NAMES = (
   "small_steps", "six_fits", "hessian", "minimal_ratio", "critical_points", "interpolation",
   "plane", "spectrum", "spectrum_probes", "sensitivity", "path_members",
 )  # fmt: skip
+ON_MNIST = ("spectrum", "spectrum_probes")  # where `--mnist` is given
 
 
 def serve(side: str, name: str, quick: bool) -> None:
@@ -112,8 +114,9 @@ def compare(name: str, pairs: int, quick: bool, rate: float) -> str:
   other = statistics.median(b[0] for _, b in rows)
   operations = settings.flops(name, settings.QUICK if quick else settings.FULL)
   fraction = f"{operations / mine / 1e9 / rate:.0%}" if operations else ""
+  real = ", MNIST" if name in ON_MNIST and "BENCHMARK_MNIST" in os.environ else ""
   return (
-    f"| {name} | {mine:.3g} | {other:.3g} | {statistics.median(ratios):.2f} "
+    f"| {name}{real} | {mine:.3g} | {other:.3g} | {statistics.median(ratios):.2f} "
     f"({ratios[0]:.2f} to {ratios[-1]:.2f}) | {max(first - mine, 0):.1f} | {fraction} "
     f"| {rows[-1][0][1]:.0f} / {rows[-1][1][1]:.0f} |"
   )
@@ -137,7 +140,11 @@ def main() -> None:
     serve(options.serve, options.workload[0], options.quick)
     return
   if options.mnist:
-    os.environ["BENCHMARK_MNIST"] = str(pathlib.Path(options.mnist).resolve(strict=True))
+    os.environ["BENCHMARK_MNIST"] = os.path.abspath(options.mnist)
+    try:
+      settings.mnist(1)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+      parser.error(f"--mnist: got {options.mnist}, expected a folder of MNIST's .gz files: {error}")
   rate = matmul_rate()
   versions = [importlib.import_module(f"benchmarks.{side}").versions() for side in SIDES]
   threads = len(os.sched_getaffinity(0))

@@ -23,6 +23,7 @@ def made_up_images(count: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def as_tensors(images: np.ndarray, labels: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+  """Returns uint8 images [N, 28, 28, 1] as float32 [N, 1, 28, 28] in [0, 1], labels as int64."""
   floats = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().float() / 255
   return floats.to(DEVICE), torch.from_numpy(labels).long().to(DEVICE)
 

@@ -43,7 +43,10 @@ QUICK = Sizes(
 
 
 def mnist(count: int) -> tuple[np.ndarray, np.ndarray] | None:
-  """Returns MNIST's first training images [count, 28, 28, 1] and labels, uint8; see `--mnist`."""
+  """Returns MNIST's first training images [count, 28, 28, 1] and labels, uint8; see `--mnist`.
+
+  None where it is not given. Not by `hw1_jax.data`: PyTorch's process would start JAX, too.
+  """
   if not (folder := os.environ.get("BENCHMARK_MNIST")):
     return None
   images, labels = (

@@ -103,5 +103,4 @@ def fit_function(config: Any, monitor: Monitor) -> Network:
 
 def unravel_for(model: models.MLP, input_shape: tuple[int, ...]) -> Callable[[Any], Any]:
   """Returns vector [P] -> the model's parameters."""
-  key = jax.random.key(0)
-  return pytrees.unravel_like(jax.eval_shape(lambda: models.init(model, key, input_shape)))
+  return pytrees.unravel_like(models.parameter_shapes(model, input_shape))

@@ -4,7 +4,6 @@ import dataclasses
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from hw1_jax import analysis, data, models, pytrees, rng, training
@@ -109,7 +108,7 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     )
     trained = training.train_images(monitor, name, task, seen, keys)
     start = pytrees.ravel_members(trained.initial_params)
-    _, unravel = pytrees.ravel(pytrees.member(trained.params, 0))
+    unravel = pytrees.unravel_like(pytrees.member(trained.params, 0))
     return np.concatenate([np.asarray(start)[:, None], trained.snapshots], axis=1), unravel
 
   def over(name: str, measure: Any, seen: data.ImageData, vectors: np.ndarray, unravel: Any) -> Any:
@@ -121,7 +120,7 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
 
     def one(indices: np.ndarray) -> dict[str, np.ndarray]:
       key = jax.random.fold_in(rng.stream(keys[0], "probes"), int(indices[0]))
-      found = measure(batch, unravel(jnp.asarray(flat[indices[0]])), key)
+      found = measure(batch, unravel(flat[indices[0]]), key)
       return {key: np.asarray(value)[None] for key, value in found.items()}
 
     found = monitor.map(f"spectra, {name}", one, len(flat), unit="spectra")

@@ -3,7 +3,6 @@
 import dataclasses
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -108,7 +107,6 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
   measure = analysis.make_interpolate(model, loss=config.make_loss())
   # The two models themselves are measured, too: the grid need not hold 0 and 1.
   points = jnp.asarray([*alphas, 0.0, 1.0], jnp.float32)
-  ravel = jax.vmap(lambda tree: pytrees.ravel(tree)[0])
 
   def train(pair: str, index: int, *, alone: bool = False) -> tuple[Any, np.ndarray]:
     task = make_task(config, model, index, "", config.value("num_epochs", index))
@@ -121,8 +119,8 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
   result: dict[str, dict[str, np.ndarray]] = {name: {} for name in Result._fields[2:]}
 
   def evaluate(key: str, start: Any, end: Any) -> None:
-    result["start_params"][key] = np.asarray(ravel(start))
-    result["end_params"][key] = np.asarray(ravel(end))
+    result["start_params"][key] = np.asarray(pytrees.ravel_members(start))
+    result["end_params"][key] = np.asarray(pytrees.ravel_members(end))
     for name, (inputs, labels) in sets.items():
       for quantity, curve in along(inputs, labels, points, start, end).items():
         result["evaluated"][f"{key}/{name}_{quantity}"] = np.asarray(curve)[:, :-2]

@@ -77,7 +77,7 @@ def make_problem(config: Any, widths: str) -> Problem:
   """
   model = make_model(config, widths)
   x, y = map(jnp.asarray, data.function_data(config.target, config.num_points, dtype=np.float64))
-  shapes = jax.eval_shape(lambda: models.init(model, jax.random.key(0), (1, 1)))
+  shapes = models.parameter_shapes(model, (1, 1))
   example = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, np.float64), shapes)
   got = jax.eval_shape(functools.partial(models.apply, model), example, x).dtype
   if got != jnp.float64:

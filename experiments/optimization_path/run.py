@@ -103,7 +103,7 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
   keys = rng.member_keys(config.seed, config.num_runs)
   trained = training.train_images(monitor, "train", task, images, keys)
   start, end = (
-    np.asarray(jax.vmap(lambda tree: pytrees.ravel(tree)[0])(tree), np.float64)
+    np.asarray(pytrees.ravel_members(tree), np.float64)
     for tree in (trained.initial_params, trained.params)
   )
   snapshots = trained.snapshots

@@ -26,9 +26,7 @@ MOST_BATCHES = 8
 class Packed(NamedTuple):
   """A data set in batches, each without columns in which all of its inputs are zero."""
 
-  batches: list[
-    tuple[Any, Any]
-  ]  # inputs [B, d], the first d of `columns`; targets, leaves [B, ...]
+  batches: list[tuple[Any, Any]]  # inputs [B, d], of the first d `columns`; targets [B, ...]
   columns: Any  # [D] int, all columns in their new order; None: as they were, each d = D
 
 

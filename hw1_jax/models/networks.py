@@ -258,7 +258,7 @@ def ravelled(
   forward(vector [P], x [N, ...]) is `apply` with the parameters that `pytrees.ravel` made the
   vector of; start[m] is drawn from keys[m].
   """
-  unravel = pytrees.unravel_like(_shapes(model, input_shape))
+  unravel = pytrees.unravel_like(parameter_shapes(model, input_shape))
   start = pytrees.ravel_members(init_members(model, keys, input_shape))
 
   def forward(vector: jax.Array, x: jax.Array) -> jax.Array:
@@ -269,14 +269,14 @@ def ravelled(
 
 def unravelled(model: nn.Module, vectors: Any, input_shape: Sequence[int]) -> Params:
   """Returns the parameters, leaves [M, ...], that `pytrees.ravel` made the vectors [M, P] of."""
-  return jax.jit(jax.vmap(pytrees.unravel_like(_shapes(model, input_shape))))(vectors)
+  return jax.jit(jax.vmap(pytrees.unravel_like(parameter_shapes(model, input_shape))))(vectors)
 
 
 def count_parameters(model: nn.Module, input_shape: Sequence[int]) -> int:
   """Returns the number of parameters; nothing is computed."""
-  return pytrees.size(_shapes(model, input_shape))
+  return pytrees.size(parameter_shapes(model, input_shape))
 
 
-def _shapes(model: nn.Module, input_shape: Sequence[int]) -> Params:
+def parameter_shapes(model: nn.Module, input_shape: Sequence[int]) -> Params:
   """Returns the parameters' `jax.ShapeDtypeStruct`s; nothing is computed."""
   return jax.eval_shape(lambda: init(model, jax.random.key(0), input_shape))
