@@ -155,12 +155,13 @@ def level_off(counts: np.ndarray, values: np.ndarray) -> np.ndarray:
   return np.array(found)
 
 
+FEWEST = 5  # models; a trend over three says nothing
 SOONER = 0.5  # doublings of the number of parameters; a smaller distance is none; our choice
 
 
 def judge_claims(config: Config, result: Result) -> list[Claim]:
-  """Returns the report's claims, each curve alone; none for fewer than five models."""
-  if len(config.specs) < 5:  # a trend over three models says nothing
+  """Returns the report's claims, each curve alone; none for fewer than FEWEST models."""
+  if len(config.specs) < FEWEST:
     return []
   order = np.argsort(result.num_parameters)
   counts, letter = result.num_parameters[order], config.report[0].upper()

@@ -18,6 +18,8 @@ from experiments.simulate_function import findings as function_findings
 from experiments.simulate_function import run as function_run
 from experiments.train_on_task import findings as task_findings
 from experiments.train_on_task import run as task_run
+from hw1_jax.command.catalog import experiment, flagfiles
+from hw1_jax.runs import flags
 from hw1_jax.summary import UNDECIDED
 
 DRAWS = np.random.default_rng(0)
@@ -78,6 +80,13 @@ def test_a_curve_levels_off_between_two_models_of_the_grid():
   found = size_findings.level_off(counts, values)
   assert found == pytest.approx([np.log2(200) + 0.8])
   assert size_findings.level_off(counts, np.zeros((4, 1))) == pytest.approx([np.log2(100)])
+
+
+@pytest.mark.parametrize("profile", ["quick", "long_report", "short_report"])
+def test_every_published_profile_has_models_enough_for_the_claims_on_their_number(profile):
+  found = flagfiles(profile, "parameter_count")
+  config, _ = flags.parse(experiment("parameter_count"), ["parameter_count", *found])
+  assert len(config.specs) >= size_findings.FEWEST
 
 
 def test_a_trend_with_one_swap_of_neighbours_counts_as_monotone():
