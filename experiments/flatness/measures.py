@@ -40,6 +40,40 @@ INVARIANT = (  # under rescaling of layers, by theory
 BOUND_SAMPLES = 16
 
 
+def sharpness(
+  loss: Callable[[Tree], jax.Array],
+  params: Tree,
+  in_box: jax.Array,
+  in_ball: jax.Array,
+  noise: jax.Array,
+) -> dict[str, jax.Array]:
+  """Returns the measures of the loss's rise around the weights; the last three are keys."""
+  scales = jax.tree.map(jnp.abs, params)
+  steps = {"num_steps": 10}
+  balls = (jnp.array([0.05, 0.5]), surface.stack(jax.tree.map(jnp.ones_like, params), scales))
+  noises = (jnp.array([0.01, 0.1]), jnp.array([False, True]))  # deviation, adaptive
+
+  def worst(drawn: tuple[Any, Tree]) -> jax.Array:
+    return analysis.worst_case_sharpness(loss, params, analysis.ball(*drawn), in_ball, **steps)
+
+  def expected(drawn: tuple[jax.Array, jax.Array]) -> jax.Array:
+    deviation, adaptive = drawn
+    return analysis.expected_sharpness(
+      loss, params, noise, deviation, adaptive=adaptive, num_pairs=8
+    ).mean
+
+  # One program for both of each kind.
+  sam, adaptive = jax.lax.map(worst, balls)
+  plain, scaled = jax.lax.map(expected, noises)
+  return {
+    "keskar": analysis.keskar_sharpness(loss, params, in_box, **steps),
+    "sam": sam,
+    "adaptive": adaptive,
+    "noise": plain,
+    "adaptive_noise": scaled,
+  }
+
+
 @functools.cache
 def map_measure(model: models.MLP) -> Callable[..., dict[str, jax.Array]]:
   """Returns `(images, labels, params, initial, keys) -> {name: [M]}`, and what the bound needs.
@@ -72,14 +106,6 @@ def map_measure(model: models.MLP) -> Callable[..., dict[str, jax.Array]]:
     pairs = analysis.extreme_eigenpairs(
       operator, keys[0], num_largest=1, num_smallest=0, num_steps=20
     )
-    scales = jax.tree.map(jnp.abs, params)
-    steps = {"num_steps": 10}
-    balls = (jnp.array([0.05, 0.5]), surface.stack(jax.tree.map(jnp.ones_like, params), scales))
-
-    def worst(drawn: tuple[Any, Tree]) -> jax.Array:
-      return analysis.worst_case_sharpness(loss, params, analysis.ball(*drawn), keys[3], **steps)
-
-    sam, adaptive = jax.lax.map(worst, balls)  # one program for both
     margin = jnp.percentile(analysis.margins(models.apply(model, params, batch[0]), labels), 10)
     log_margin = -2 * jnp.log(jnp.maximum(margin, 1e-6))
     sizes = analysis.weight_norms(params, initial)
@@ -87,13 +113,7 @@ def map_measure(model: models.MLP) -> Callable[..., dict[str, jax.Array]]:
       **sizes,
       "largest": pairs.values[0],
       "trace": analysis.trace_and_norm(operator, keys[1], num_probes=6)[0].mean,
-      "keskar": analysis.keskar_sharpness(loss, params, keys[2], **steps),
-      "sam": sam,
-      "adaptive": adaptive,
-      "noise": analysis.expected_sharpness(loss, params, keys[5], 0.01, num_pairs=8).mean,
-      "adaptive_noise": analysis.expected_sharpness(
-        loss, params, keys[5], 0.1, adaptive=True, num_pairs=8
-      ).mean,
+      **sharpness(loss, params, keys[2], keys[3], keys[5]),
       "relative": analysis.relative_flatness(
         of_kernel, params[last]["kernel"], keys[6], num_probes=32
       ).mean,

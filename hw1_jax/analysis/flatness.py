@@ -124,9 +124,9 @@ def expected_sharpness(
   loss: Loss,
   params: PyTree,
   key: jax.Array,
-  deviation: float,
+  deviation: float | jax.Array,
   *,
-  adaptive: bool = False,
+  adaptive: bool | jax.Array = False,
   num_pairs: int = 16,
 ) -> Estimate:
   """Returns E L(theta + sigma s e) - L(theta), e standard normal, with its standard error.
@@ -144,7 +144,7 @@ def expected_sharpness(
   if num_pairs < 2:
     raise ValueError(f"num_pairs: got {num_pairs}, expected at least 2, for a standard error")
   theta, unravel = pytrees.ravel(params)
-  scale = deviation * (jnp.abs(theta) if adaptive else jnp.ones_like(theta))
+  scale = deviation * jnp.where(adaptive, jnp.abs(theta), 1)
 
   def rise(key: jax.Array) -> jax.Array:
     offset = scale * jax.random.normal(key, theta.shape, theta.dtype)

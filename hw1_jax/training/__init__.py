@@ -1,7 +1,7 @@
 """Training: losses, optimizers, steps, epochs; on minibatches of images or full batch."""
 
 from hw1_jax.training import evaluation, full_batch, losses, optimizers
-from hw1_jax.training.epoch import LAST, epoch_batches, make_epoch
+from hw1_jax.training.epoch import LAST, epoch_batches, make_epoch, shuffle
 from hw1_jax.training.minibatch import (
   ImageResult,
   ImageTraining,
@@ -30,6 +30,7 @@ __all__ = [
   "map_epochs",
   "map_evaluate",
   "optimizers",
+  "shuffle",
   "split_epochs",
   "train_family",
   "train_images",

@@ -14,6 +14,15 @@ from hw1_jax.training.step import Gradients
 LAST = 2**31 - 1  # as `minibatch`: the last one, whatever the number of steps
 
 
+def shuffle(key: jax.Array, epoch: jax.Array | int, num_examples: int) -> jax.Array:
+  """Returns the examples' order, int32 [N], in one epoch of the training with this key."""
+  return _permute(rng.stream(jax.random.fold_in(key, epoch), "shuffle"), num_examples)
+
+
+def _permute(key: jax.Array, num_examples: int) -> jax.Array:
+  return jax.random.permutation(key, jnp.arange(num_examples, dtype=jnp.int32))
+
+
 def epoch_batches(
   key: jax.Array, num_examples: int, batch_size: int
 ) -> tuple[jax.Array, jax.Array]:
@@ -22,8 +31,13 @@ def epoch_batches(
   Every example comes once. The last batch is short where B does not divide N, as PyTorch's
   loaders have it; it is filled up with example 0 at weight 0.
   """
+  return cut(_permute(key, num_examples), batch_size)
+
+
+def cut(order: jax.Array, batch_size: int) -> tuple[jax.Array, jax.Array]:
+  """Returns the minibatches of examples in this order [N], as `epoch_batches` does."""
+  num_examples = order.shape[0]
   num_steps = -(-num_examples // batch_size)
-  order = jax.random.permutation(key, jnp.arange(num_examples, dtype=jnp.int32))
   padding = num_steps * batch_size - num_examples
   indices = jnp.concatenate([order, jnp.zeros(padding, jnp.int32)])
   weights = (jnp.arange(num_steps * batch_size) < num_examples).astype(jnp.float32)
@@ -39,7 +53,10 @@ def make_epoch(
   gradient_norm: bool = False,
   minibatch: int | None = None,
 ) -> Callable[..., tuple[TrainState, dict[str, jax.Array]]]:
-  """Returns `(images, labels, state, key) -> (state, info)`: one epoch of one training.
+  """Returns `(images, labels, state, key, order=None) -> (state, info)`: one epoch of one training.
+
+  `order` is what `shuffle` returns, the default. Drawn by another program, it is not compiled with
+  every model: it would be half of a small one's training.
 
   `info` holds "loss" and "accuracy", the running means over the epoch's examples, each measured
   before its step's update. With `gradient_norm` also "gradient_norm", the mean over steps of the
@@ -55,13 +72,17 @@ def make_epoch(
     raise ValueError("minibatch, snapshot_interval: both given; record one of the two")
 
   def epoch(
-    images: jax.Array, labels: jax.Array, state: TrainState, key: jax.Array
+    images: jax.Array,
+    labels: jax.Array,
+    state: TrainState,
+    key: jax.Array,
+    order: jax.Array | None = None,
   ) -> tuple[TrainState, dict[str, jax.Array]]:
     num_examples = images.shape[0]
-    key = jax.random.fold_in(key, state.epoch)
-    indices, weights = epoch_batches(rng.stream(key, "shuffle"), num_examples, batch_size)
+    order = shuffle(key, state.epoch, num_examples) if order is None else order
+    indices, weights = cut(order, batch_size)
     num_steps = indices.shape[0]
-    step_keys = jax.random.split(rng.stream(key, "dropout"), num_steps)
+    dropout = rng.stream(jax.random.fold_in(key, state.epoch), "dropout")
 
     def step(
       carry: tuple[PyTree, PyTree, dict[str, jax.Array]], batch: tuple[jax.Array, ...]
@@ -71,9 +92,7 @@ def make_epoch(
       sums, gradient = gradients(params, images[rows], labels[rows], mask, step_key)
       mean_loss = None if minibatch is None else sums["loss"] / jnp.sum(mask)
       if gradient_norm:
-        tensors = jnp.stack([jnp.linalg.norm(leaf.ravel()) for leaf in jax.tree.leaves(gradient)])
-        norms = {"gradient_norm": pytrees.norm(gradient), "tensor_norm": jnp.mean(tensors)}
-        sums = {**sums, **norms}
+        sums = {**sums, **_norms(gradient)}
       totals = jax.tree.map(jnp.add, totals, sums)
       updates, opt_state = optimizer.update(gradient, opt_state, params)
       return (optax.apply_updates(params, updates), opt_state, totals), mean_loss
@@ -81,7 +100,7 @@ def make_epoch(
     names = ("loss", "accuracy", *(("gradient_norm", "tensor_norm") if gradient_norm else ()))
     totals = {name: jnp.float32(0) for name in names}
     carry = (state.params, state.opt_state, totals)
-    batches = (indices, weights, step_keys)
+    batches = (indices, weights, jax.random.split(dropout, num_steps))
     if snapshot_interval:
       carry, snapshots = _scan_with_snapshots(step, carry, batches, snapshot_interval)
       mean_losses = None
@@ -97,6 +116,11 @@ def make_epoch(
     return TrainState(params, opt_state, state.epoch + 1), info
 
   return epoch
+
+
+def _norms(gradient: PyTree) -> dict[str, jax.Array]:
+  tensors = jnp.stack([jnp.linalg.norm(leaf.ravel()) for leaf in jax.tree.leaves(gradient)])
+  return {"gradient_norm": pytrees.norm(gradient), "tensor_norm": jnp.mean(tensors)}
 
 
 def _scan_with_snapshots(

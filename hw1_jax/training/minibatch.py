@@ -17,7 +17,7 @@ from flax import linen as nn
 from hw1_jax import data, devices, models, pytrees, rng
 from hw1_jax.loops import Chunk, Monitor
 from hw1_jax.training import evaluation, losses, rounds
-from hw1_jax.training.epoch import make_epoch
+from hw1_jax.training.epoch import make_epoch, shuffle
 from hw1_jax.training.state import PyTree, TrainState, init_state
 from hw1_jax.training.step import make_gradients
 
@@ -36,7 +36,22 @@ def map_epochs(
   The same arguments give the same function, which is then not compiled again.
   """
   epoch = make_epoch(make_gradients(model, loss=loss), optimizer, batch_size, **options)
-  return devices.map_members(epoch, num_shared=1)
+  return _in_order(devices.map_members(epoch, num_shared=1))
+
+
+def _in_order(epochs: Callable[..., Any]) -> Callable[..., Any]:
+  """Returns the epochs of M members in the orders of `shuffle`, drawn before."""
+
+  def run(images: jax.Array, labels: jax.Array, states: TrainState, keys: jax.Array) -> Any:
+    orders = _map_shuffle(images.shape[0])(keys, states.epoch)
+    return epochs(images, labels, states, keys, orders)
+
+  return run
+
+
+@functools.cache
+def _map_shuffle(num_examples: int) -> Callable[[jax.Array, jax.Array], jax.Array]:
+  return devices.map_members(functools.partial(shuffle, num_examples=num_examples))
 
 
 @functools.cache
@@ -51,11 +66,10 @@ def split_epochs(
   """Returns what `map_epochs` does for a single member, M = 1: all devices share its batches."""
   epoch = make_epoch(make_gradients(model, loss=loss, split=True), optimizer, batch_size, **options)
 
-  def only(images: jax.Array, labels: jax.Array, states: TrainState, keys: jax.Array) -> Any:
-    member = jax.tree.map(lambda leaf: leaf[0], (labels, states, keys))
-    return jax.tree.map(lambda leaf: leaf[None], epoch(images, *member))
+  def only(images: jax.Array, *members: PyTree) -> Any:
+    return jax.tree.map(lambda leaf: leaf[None], epoch(images, *pytrees.member(members, 0)))
 
-  return devices.on_all_devices(only)
+  return _in_order(devices.on_all_devices(only))
 
 
 @functools.cache

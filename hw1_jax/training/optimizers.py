@@ -5,8 +5,11 @@ tests/training/test_optimizers.py holds tables of PyTorch's values.
 """
 
 import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from hw1_jax import own
@@ -78,9 +81,37 @@ def _built_in(
   name: str, learning_rate: Rate, weight_decay: Rate, momentum: float
 ) -> optax.GradientTransformation:
   """Returns the same object for the same arguments, so that what uses it is compiled once."""
-  if name == "sgd":
-    return sgd(learning_rate, weight_decay, momentum=momentum)
-  factories = {"adam": adam, "rmsprop": rmsprop}
-  if name not in factories:
+  if name not in NAMES:
     raise ValueError(f"optimizer: got {name!r}, expected one of {', '.join(NAMES)}")
-  return factories[name](learning_rate, weight_decay)
+  factories: dict[str, Callable[..., optax.GradientTransformation]] = {
+    "adam": adam,
+    "rmsprop": rmsprop,
+    "sgd": functools.partial(sgd, momentum=momentum),
+  }
+  return _with_rate(functools.partial(factories[name], weight_decay=weight_decay), learning_rate)
+
+
+class RatedState(NamedTuple):
+  """The state of an optimizer that knows its learning rate from it."""
+
+  learning_rate: jax.Array  # [], of the parameters' type
+  rest: Any
+
+
+def _with_rate(
+  make: Callable[[Rate], optax.GradientTransformation], learning_rate: Rate
+) -> optax.GradientTransformation:
+  """Returns `make(learning_rate)`, the rate in its state, where a compiled step is told it.
+
+  Trainings that differ in nothing else are one program then, compiled once.
+  """
+
+  def init(params: Any) -> RatedState:
+    dtype = jnp.result_type(*jax.tree.leaves(params))
+    return RatedState(jnp.asarray(learning_rate, dtype), make(learning_rate).init(params))
+
+  def update(gradient: Any, state: Any, params: Any = None) -> tuple[Any, RatedState]:
+    updates, rest = make(state.learning_rate).update(gradient, state.rest, params)
+    return updates, RatedState(state.learning_rate, rest)
+
+  return optax.GradientTransformation(init, update)

@@ -77,6 +77,19 @@ def test_files_hold_text_as_text_and_their_fonts(tmp_path):
   assert {path.name: path.read_bytes() for path in (tmp_path / "figures").iterdir()} == before
 
 
+def test_a_pdf_holds_what_draws_its_letters_and_nothing_that_shapes_text(tmp_path):
+  RunFolder(tmp_path).write_figures(draw())
+  pdf = (tmp_path / "figures" / "one.pdf").read_bytes()
+  streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL)
+  fonts = [zlib.decompress(stream) for stream in streams if stream[:1] == b"x"]
+  fonts = [font for font in fonts if font.startswith(b"\0\1\0\0")]  # TrueType
+  assert fonts
+  for font in fonts:
+    tables = {font[12 + 16 * i :][:4] for i in range(int.from_bytes(font[4:6], "big"))}
+    assert {b"glyf", b"loca", b"hmtx", b"head"} <= tables
+    assert not tables & {b"GDEF", b"GPOS", b"GSUB"}
+
+
 def test_the_median_counts_runs_that_ended_below_as_below(ax):
   values = np.array([[5.0, 1, np.nan, np.nan], [6, 4, 2, np.nan], [7, 6, 5, 4]])
   figures.curves(ax, np.arange(4), values, "loss", 0, ends_below=True)

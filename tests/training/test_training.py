@@ -36,6 +36,23 @@ def test_an_epoch_has_every_example_once():
   assert (indices != other).any()
 
 
+def test_an_epoch_alone_draws_the_order_that_members_are_given(images):
+  """make_epoch's own order, by default, and the one drawn by a program of its own before."""
+  optimizer = optimizers.adam(1e-2)
+  params = models.init(MODEL, jax.random.key(0), (1, 28, 28, 1))
+  state = training.init_state(params, optimizer)._replace(epoch=np.int32(7))
+  key, count = rng.member_keys(0, 1), len(images.train_images)
+  epoch = training.make_epoch(training.make_gradients(MODEL), optimizer, 20)
+  sets = images.train_images, images.train_labels
+  alone, _ = jax.jit(epoch)(*sets, state, key[0])
+  other, _ = jax.jit(epoch)(*sets, state, key[0], training.shuffle(key[0], 8, count))
+  stacked = jax.tree.map(lambda leaf: np.asarray(leaf)[None], (sets[1], state))
+  mapped, _ = training.map_epochs(MODEL, optimizer, 20)(sets[0], *stacked, key)
+  for a, b, c in zip(*map(jax.tree.leaves, (alone.params, mapped.params, other.params))):
+    np.testing.assert_array_equal(a, b[0])
+    assert (a != c).any()
+
+
 def test_the_short_last_batch_is_its_own_mean(images):
   """A masked batch gives the gradient of the mean over its own examples, as PyTorch has it."""
   params = models.init(MODEL, jax.random.key(0), (1, 28, 28, 1))
