@@ -55,6 +55,7 @@ def train_curves(
     new = {"curves": curves, "done": np.int64(done)}
     return Chunk(new, done, done >= num_epochs, records, error)
 
-  curves = jax.vmap(lambda a, b: analysis.connectivity.start_curve(a, b, optimizer))(start, end)
+  starts = jax.vmap(lambda a, b: analysis.connectivity.start_curve(a, b, optimizer))
+  curves = devices.jit_draws(starts)(start, end)
   state = {"curves": jax.device_get(curves), "done": np.int64(0)}
   return monitor.loop("curve", state, advance, total=num_epochs)["curves"].control

@@ -79,7 +79,7 @@ def train_to(
   optimizer = adam()
   epoch = training.map_epochs(model, optimizer, batch_size)
   evaluate = training.map_evaluate(model)
-  start = jax.vmap(lambda params: training.init_state(params, optimizer))(initial)
+  start = training.init_states(initial, optimizer)
   start.opt_state.hyperparams["learning_rate"] = jnp.asarray(rates, jnp.float32)
 
   def advance(state: dict[str, Any]) -> Chunk:

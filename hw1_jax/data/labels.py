@@ -1,11 +1,14 @@
 """Random labels."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from hw1_jax import rng
+from hw1_jax import devices, rng
 from hw1_jax.errors import UserError
 
 
@@ -21,12 +24,20 @@ def corrupt_labels(key: jax.Array, labels: Any, num_classes: int, fraction: floa
     raise UserError("fraction", fraction, "0 to 1")
   if num_classes < 1:
     raise UserError("num_classes", num_classes, "at least 1")
-  labels = jnp.asarray(labels, jnp.int32)
-  (num_examples,) = labels.shape
-  rank = jax.random.permutation(
-    rng.stream(key, "corrupted examples"), jnp.arange(num_examples, dtype=jnp.int32)
-  )
-  draws = jax.random.randint(
-    rng.stream(key, "corrupted labels"), labels.shape, 0, num_classes, dtype=jnp.int32
-  )
-  return jnp.where(rank < round(fraction * num_examples), draws, labels)
+  (num_examples,) = np.shape(labels)
+  return _corrupter(num_classes)(key, labels, np.int32(round(fraction * num_examples)))
+
+
+@functools.cache
+def _corrupter(num_classes: int) -> Callable[..., jax.Array]:
+  """Returns jitted `(key, labels [N], count) -> labels` of which `count` are drawn."""
+
+  def corrupt(key: jax.Array, labels: jax.Array, count: jax.Array) -> jax.Array:
+    positions = jnp.arange(labels.shape[0], dtype=jnp.int32)
+    rank = jax.random.permutation(rng.stream(key, "corrupted examples"), positions)
+    draws = jax.random.randint(
+      rng.stream(key, "corrupted labels"), labels.shape, 0, num_classes, dtype=jnp.int32
+    )
+    return jnp.where(rank < count, draws, jnp.asarray(labels, jnp.int32))
+
+  return devices.jit_draws(corrupt)

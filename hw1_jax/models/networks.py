@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from hw1_jax import pytrees
+from hw1_jax import devices, pytrees
 from hw1_jax.models import convolution
 
 Params = Any
@@ -233,16 +233,7 @@ def _members_initializer(
   model: nn.Module, input_shape: tuple[int, ...]
 ) -> Callable[[jax.Array], Params]:
   # One member after the other: XLA compiles that in three quarters of vmap's time.
-  return jax.jit(
-    lambda keys: jax.lax.map(_initializer(model, input_shape), keys), compiler_options=_once()
-  )
-
-
-def _once() -> dict[str, Any] | None:
-  """Returns options for a program that runs once: compiled in 0.6 of the time, the same bits."""
-  if jax.default_backend() != "cpu":
-    return None
-  return {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 1}
+  return devices.jit_draws(lambda keys: jax.lax.map(_initializer(model, input_shape), keys))
 
 
 def apply(model: nn.Module, params: Params, x: jax.Array, **options: Any) -> jax.Array:
@@ -269,7 +260,8 @@ def ravelled(
 
 def unravelled(model: nn.Module, vectors: Any, input_shape: Sequence[int]) -> Params:
   """Returns the parameters, leaves [M, ...], that `pytrees.ravel` made the vectors [M, P] of."""
-  return jax.jit(jax.vmap(pytrees.unravel_like(parameter_shapes(model, input_shape))))(vectors)
+  unravel = pytrees.unravel_like(parameter_shapes(model, input_shape))
+  return devices.jit_draws(jax.vmap(unravel))(vectors)
 
 
 def count_parameters(model: nn.Module, input_shape: Sequence[int]) -> int:

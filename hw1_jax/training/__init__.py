@@ -11,7 +11,7 @@ from hw1_jax.training.minibatch import (
   train_family,
   train_images,
 )
-from hw1_jax.training.state import TrainState, init_state
+from hw1_jax.training.state import TrainState, init_state, init_states
 from hw1_jax.training.step import Gradients, make_gradients
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
   "evaluation",
   "full_batch",
   "init_state",
+  "init_states",
   "losses",
   "make_epoch",
   "make_gradients",

@@ -190,7 +190,7 @@ def fit(
     return Chunk({"fit": fitted, "history": history}, done, finished, [record], error)
 
   state = {
-    "fit": jax.device_get(jax.jit(jax.vmap(lambda p: start_state(p, optimizer)))(params)),
+    "fit": jax.device_get(devices.jit_draws(jax.vmap(lambda p: start_state(p, optimizer)))(params)),
     "history": {},
   }
   state = monitor.loop(name, state, advance, total=num_epochs, unit="epochs")

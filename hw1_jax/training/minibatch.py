@@ -18,7 +18,7 @@ from hw1_jax import data, devices, models, pytrees, rng
 from hw1_jax.loops import Chunk, Monitor
 from hw1_jax.training import evaluation, losses, rounds
 from hw1_jax.training.epoch import make_epoch, shuffle
-from hw1_jax.training.state import PyTree, TrainState, init_state
+from hw1_jax.training.state import PyTree, TrainState, init_states
 from hw1_jax.training.step import make_gradients
 
 
@@ -51,7 +51,7 @@ def _in_order(epochs: Callable[..., Any]) -> Callable[..., Any]:
 
 @functools.cache
 def _map_shuffle(num_examples: int) -> Callable[[jax.Array, jax.Array], jax.Array]:
-  return devices.map_members(functools.partial(shuffle, num_examples=num_examples))
+  return devices.map_members(functools.partial(shuffle, num_examples=num_examples), draws=True)
 
 
 @functools.cache
@@ -171,7 +171,7 @@ def train_images(
     done, error = int(after.min()), rounds.find_error(name, measured, rows, epochs)
     return Chunk(new_state, done, done >= task.num_epochs, records, error)
 
-  start = jax.device_get(_init_states(initial_params, task.optimizer))
+  start = jax.device_get(init_states(initial_params, task.optimizer))
   epochs = np.zeros(num_members, np.int64)
   state: dict[str, Any] = {"train": start, "epochs": epochs, "history": {}, "snapshots": {}}
   state = monitor.loop(name, state, advance, total=task.num_epochs, unit="epochs")
@@ -228,11 +228,6 @@ def _make_round(
     return train, jax.device_get(measured)
 
   return run_round
-
-
-@functools.partial(jax.jit, static_argnums=1)
-def _init_states(params: PyTree, optimizer: optax.GradientTransformation) -> TrainState:
-  return jax.vmap(lambda member: init_state(member, optimizer))(params)
 
 
 def train_family(
