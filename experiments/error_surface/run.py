@@ -5,9 +5,10 @@ import functools
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from hw1_jax import analysis, data, rng
+from hw1_jax import analysis, data, pytrees, rng
 from hw1_jax.loops import Monitor
 from hw1_jax.runs.settings import setting
 
@@ -124,20 +125,21 @@ def choose_plane(
   key = rng.stream(jax.random.key(config.seed), f"{kind} directions")
   # Li et al.'s directions leave the biases out; the function's net lives by them.
   normalization = "filter" if kind == "images" else "neuron"
-  moves = jax.device_get(two_directions(key, solution, normalization))
+  both = jax.device_get(two_directions(key, solution, normalization))
+  moves = [pytrees.member(both, i) for i in (0, 1)]
   extent = config.extent * np.array([[-1.0, -1], [1, 1], [0, 0]])
   return analysis.directions.along(solution, *moves), extent, 0.0
 
 
 @functools.partial(jax.jit, static_argnums=2)
-def two_directions(key: jax.Array, params: Any, normalization: str) -> list[Any]:
-  """Returns two independent random directions, pytrees like `params`."""
-  return [
-    analysis.directions.random_direction(
+def two_directions(key: jax.Array, params: Any, normalization: str) -> Any:
+  """Returns two independent random directions, pytrees like `params`, leaves [2, ...]."""
+  return jax.lax.map(  # one after the other: compiled once
+    lambda i: analysis.directions.random_direction(
       jax.random.fold_in(key, i), params, normalization=normalization
-    )
-    for i in (0, 1)
-  ]
+    ),
+    jnp.arange(2),
+  )
 
 
 def store(result: dict[str, dict[str, np.ndarray]], key: str, grid: Grid) -> None:
