@@ -56,6 +56,30 @@ def test_panels_stand_below_each_other_where_a_row_would_be_too_wide_for_a_phone
     assert figure.get_figwidth() == widest
 
 
+@pytest.mark.parametrize("low", [1e-5, 0.03, 0.21])
+@pytest.mark.parametrize("scales", ["log linear", "linear log", "log log"])
+def test_minor_ticks_look_as_matplotlib_draws_them(low, scales):
+  """To the pixel, in matplotlib's own constrained layout: five decades, one, and a third of one."""
+
+  def picture(layout):
+    figure, axes = figures.canvas(1, 2)
+    figure.set_layout_engine(layout)
+    for i, ax in enumerate(axes):
+      x, y = scales.split()
+      figures.label(ax, "a", "b", "c", xscale=x, yscale=y)
+      ax.plot([low, 0.4], [low, 0.4], label=str(i))
+    right = figures.twin(axes[1], "d", 1, yscale="log")
+    right.plot([low, 0.4], [0.4, low])
+    drawn = FigureCanvasAgg(figures.legend(figure))
+    drawn.draw()
+    ticks = sum(len(axis.minorTicks) for a in figure.axes for axis in (a.xaxis, a.yaxis))
+    return np.asarray(drawn.buffer_rgba()).astype(int), ticks
+
+  (ours, kept), (plain, ticks) = picture(figures.Layout()), picture("constrained")
+  np.testing.assert_allclose(ours, plain, atol=1)
+  assert kept < ticks / 2 if low != 0.21 else kept <= ticks
+
+
 def draw():
   figure, (ax,) = figures.canvas()
   figures.label(ax, "epoch", "loss (nats)", "α and θ")
