@@ -125,21 +125,19 @@ def choose_plane(
   key = rng.stream(jax.random.key(config.seed), f"{kind} directions")
   # Li et al.'s directions leave the biases out; the function's net lives by them.
   normalization = "filter" if kind == "images" else "neuron"
-  both = jax.device_get(two_directions(key, solution, normalization))
-  moves = [pytrees.member(both, i) for i in (0, 1)]
+  moves = jax.device_get(two_directions(key, solution, normalization))
   extent = config.extent * np.array([[-1.0, -1], [1, 1], [0, 0]])
-  return analysis.directions.along(solution, *moves), extent, 0.0
+  both = (pytrees.member(moves, i) for i in (0, 1))
+  return analysis.directions.along(solution, *both), extent, 0.0
 
 
 @functools.partial(jax.jit, static_argnums=2)
 def two_directions(key: jax.Array, params: Any, normalization: str) -> Any:
   """Returns two independent random directions, pytrees like `params`, leaves [2, ...]."""
-  return jax.lax.map(  # one after the other: compiled once
-    lambda i: analysis.directions.random_direction(
-      jax.random.fold_in(key, i), params, normalization=normalization
-    ),
-    jnp.arange(2),
+  direction = functools.partial(
+    analysis.directions.random_direction, params=params, normalization=normalization
   )
+  return jax.lax.map(lambda i: direction(jax.random.fold_in(key, i)), jnp.arange(2))
 
 
 def store(result: dict[str, dict[str, np.ndarray]], key: str, grid: Grid) -> None:

@@ -11,8 +11,9 @@ import time
 
 import pytest
 
+from hw1_jax.command import catalog
 from hw1_jax.command.plan import Plan
-from hw1_jax.command.run_all import _run
+from hw1_jax.command.run_all import LONGEST, _run
 from hw1_jax.runs.terminal import PROGRESS
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -226,6 +227,17 @@ def test_the_next_begins_when_one_of_n_ends(jobs, ends, log, capsys):
   assert ", ".join(children.log) == log
   assert capsys.readouterr().err.splitlines() == ["[1 of 3] a", "[2 of 3] b", "[3 of 3] c"]
   assert os.environ[PROGRESS] == ("lines" if jobs > 1 else "")
+
+
+def test_several_at_a_time_begin_with_the_longest_and_one_at_a_time_keeps_the_order(capsys):
+  names = ("gradient_norm", "train_on_task", "sensitivity", "flatness")
+  by_length = ("flatness", "train_on_task", "gradient_norm", "sensitivity")
+  for jobs, expected in ((1, names), (2, by_length)):
+    children = Scripted(*((name, 0) for name in expected))
+    assert _run(plan(jobs, names), children) == []
+    begun = [line.split("] ")[1] for line in capsys.readouterr().err.splitlines()]
+    assert tuple(begun) == expected
+  assert set(LONGEST) < set(catalog.names())
 
 
 def test_failures_stop_nobody_and_are_told_in_the_order_of_the_plan():

@@ -8,6 +8,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from hw1_jax.report import figures
+from hw1_jax.report.layout import Layout
 from hw1_jax.runs.folder import RunFolder
 
 
@@ -75,7 +76,7 @@ def test_minor_ticks_look_as_matplotlib_draws_them(low, scales):
     ticks = sum(len(axis.minorTicks) for a in figure.axes for axis in (a.xaxis, a.yaxis))
     return np.asarray(drawn.buffer_rgba()).astype(int), ticks
 
-  (ours, kept), (plain, ticks) = picture(figures.Layout()), picture("constrained")
+  (ours, kept), (plain, ticks) = picture(Layout()), picture("constrained")
   np.testing.assert_allclose(ours, plain, atol=1)
   assert kept < ticks / 2 if low != 0.21 else kept <= ticks
 
