@@ -11,7 +11,8 @@ The run of an experiment goes to results/PROFILE/NAME and the page to results/PR
 with --workdir=X to X/NAME and X/report.html. Each flag goes to the experiments that have it.
 --jobs=N runs N experiments at a time. The default is one for each core, at most 4, in the profiles
 quick and tiny, which mostly compile, on one core each; elsewhere 1, because a training uses all
-cores. No result depends on it. With several at a time progress is told in lines.
+cores. No result depends on it. With several at a time the longest begin first, and progress is told
+in lines.
 Repeating a command goes on where it stopped: finished experiments are not run again (--overwrite
 does). The last line is the path of the page. Exit code: 0, 1 if an experiment failed, 2 for wrong
 arguments, 129, 130 or 143 if interrupted. Outside a checkout the same command is `hw1 run-all`.
