@@ -24,7 +24,8 @@ def corrupt_labels(key: jax.Array, labels: Any, num_classes: int, fraction: floa
     raise UserError("fraction", fraction, "0 to 1")
   if num_classes < 1:
     raise UserError("num_classes", num_classes, "at least 1")
-  (num_examples,) = np.shape(labels)
+  labels = jnp.asarray(labels, jnp.int32)
+  (num_examples,) = labels.shape
   return _corrupter(num_classes)(key, labels, np.int32(round(fraction * num_examples)))
 
 
@@ -38,6 +39,6 @@ def _corrupter(num_classes: int) -> Callable[..., jax.Array]:
     draws = jax.random.randint(
       rng.stream(key, "corrupted labels"), labels.shape, 0, num_classes, dtype=jnp.int32
     )
-    return jnp.where(rank < count, draws, jnp.asarray(labels, jnp.int32))
+    return jnp.where(rank < count, draws, labels)
 
   return devices.jit_draws(corrupt)

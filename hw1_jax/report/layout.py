@@ -21,7 +21,8 @@ class Layout(ConstrainedLayoutEngine):
     for axis in seen:
       _take_bare_ticks(axis)
     super().execute(fig)
-    for axis, (axis.minor.locator, axis.minor.formatter) in zip(seen, minor):
+    for axis, (locator, formatter) in zip(seen, minor):
+      axis.minor.locator, axis.minor.formatter = locator, formatter
       if places := _take_bare_ticks(axis):  # which they are depends on the axes' size
         _draw_bare_ticks(axis, places)
 

@@ -261,11 +261,18 @@ def render(name: str, figure: Any) -> Iterator[tuple[str, bytes]]:
 
 @contextlib.contextmanager
 def _plain_fonts() -> Iterator[None]:
-  """Embeds fonts without their tables for shaping text, which no PDF uses: in half of the time."""
-  from matplotlib.backends import _backend_pdf_ps
+  """Embeds fonts without their tables for shaping text, which no PDF uses: in half of the time.
 
-  options = _backend_pdf_ps.subset.Options
-  default = options._drop_tables_default
+  Matplotlib has no option for it; a version that embeds in another way does as it does.
+  """
+  try:
+    from matplotlib.backends._backend_pdf_ps import subset
+
+    options = subset.Options
+    default = options._drop_tables_default
+  except (ImportError, AttributeError):
+    yield
+    return
   options._drop_tables_default = [*default, "GDEF", "GPOS", "GSUB", "MATH", "kern"]
   try:
     yield

@@ -233,6 +233,18 @@ def test_corrupt_labels_with_fraction_0_changes_nothing():
   np.testing.assert_array_equal(data.corrupt_labels(jax.random.key(0), labels, 10, 0.0), labels)
 
 
+def test_corrupt_labels_takes_lists_and_is_the_same_within_jit_and_vmap():
+  labels, keys = [0, 1, 2, 0, 1, 2, 2], jax.random.split(jax.random.key(0), 3)
+
+  def corrupt(key, labels=labels):
+    return data.corrupt_labels(key, labels, 3, 0.6)
+
+  alone = np.stack([corrupt(key) for key in keys])
+  assert (alone != labels).any()
+  np.testing.assert_array_equal(jax.vmap(corrupt)(keys), alone)
+  np.testing.assert_array_equal(jax.jit(corrupt)(keys[1], np.array(labels)), alone[1])
+
+
 def test_corrupt_labels_with_fraction_1_is_uniform_and_independent_of_the_truth():
   num_examples, num_classes = 20_000, 10
   labels = np.arange(num_examples) % num_classes

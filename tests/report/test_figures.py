@@ -1,15 +1,17 @@
 """Figures: what is drawn of runs that end, and files that a paper would take."""
 
 import re
+import sys
 import zlib
 
 import numpy as np
 import pytest
+from matplotlib.backends import _backend_pdf_ps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from hw1_jax.report import figures
 from hw1_jax.report.layout import Layout
-from hw1_jax.runs.folder import RunFolder
+from hw1_jax.runs.folder import RunFolder, _plain_fonts
 
 
 @pytest.fixture
@@ -113,6 +115,15 @@ def test_a_pdf_holds_what_draws_its_letters_and_nothing_that_shapes_text(tmp_pat
     tables = {font[12 + 16 * i :][:4] for i in range(int.from_bytes(font[4:6], "big"))}
     assert {b"glyf", b"loca", b"hmtx", b"head"} <= tables
     assert not tables & {b"GDEF", b"GPOS", b"GSUB"}
+
+
+def test_a_matplotlib_that_embeds_fonts_in_another_way_may_do_so(monkeypatch):
+  monkeypatch.delattr(_backend_pdf_ps.subset.Options, "_drop_tables_default")
+  with _plain_fonts():
+    assert not hasattr(_backend_pdf_ps.subset.Options, "_drop_tables_default")
+  monkeypatch.setitem(sys.modules, _backend_pdf_ps.__name__, None)
+  with _plain_fonts():
+    pass
 
 
 def test_the_median_counts_runs_that_ended_below_as_below(ax):

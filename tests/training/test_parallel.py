@@ -26,6 +26,21 @@ def test_members_come_back_in_order_also_when_devices_do_not_divide_them(num_mem
   np.testing.assert_array_equal(found["z"], jnp.stack([jax.random.normal(k, (2,)) for k in keys]))
 
 
+def test_draws_are_the_same_alone_and_within_another_jit():
+  """Compiled quickly alone; JAX refuses options of its own for a jit within another one."""
+  keys = rng.member_keys(0, 2)
+  model = models.MLP((4, 3))
+
+  def draw(keys):
+    orders = devices.map_members(lambda key: jax.random.permutation(key, 30), draws=True)(keys)
+    return orders, models.init_members(model, keys, (1, 5))
+
+  plain = jax.vmap(lambda key: jax.random.permutation(key, 30))(keys)
+  alone, within = draw(keys), jax.jit(draw)(keys)
+  np.testing.assert_array_equal(alone[0], plain)
+  jax.tree.map(np.testing.assert_array_equal, alone, within)
+
+
 def test_wrong_form_and_wrong_number_of_devices_are_refused():
   with pytest.raises(ValueError, match="form: got 'pmap', expected auto, loop or vmap"):
     devices.map_members(scaled_sum, form="pmap")
