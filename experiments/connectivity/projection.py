@@ -1,9 +1,6 @@
 """The paths of a pair's two trainings in two principal components, before and after alignment."""
 
-from typing import Any
-
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from hw1_jax import analysis, pytrees
@@ -19,20 +16,18 @@ def project(
   After: every snapshot of the second one in the order of units that aligns its last. Initial
   weights are the first snapshot.
   """
-  vectors, unravel = [], pytrees.ravel(pytrees.member(one.params, 0))[1]
+  vectors = []
   for trained in (one, other):
     assert trained.snapshots is not None
-    start = np.asarray(pytrees.ravel(pytrees.member(trained.initial_params, 0))[0])
-    vectors.append(np.concatenate([start[None], trained.snapshots[0]]))
+    start = np.asarray(pytrees.ravel_members(trained.initial_params))[:1]
+    vectors.append(np.concatenate([start, trained.snapshots[0]]))
   first, second = vectors
-  spec = alignment.layer_spec(pytrees.member(one.params, 0))
-
-  def permuted(vector: np.ndarray) -> np.ndarray:
-    tree: Any = jax.tree.map(np.asarray, unravel(jnp.asarray(vector)))
-    return np.asarray(pytrees.ravel(alignment.permute(tree, spec, permutations))[0])
-
+  network = pytrees.member(jax.device_get(one.params), 0)
+  spec, unravel = alignment.layer_spec(network), pytrees.unravel_like(network)
+  trees = (alignment.permute(unravel(vector), spec, permutations) for vector in second)
+  permuted = np.asarray(pytrees.ravel_members(analysis.surface.stack(*trees)))
   paths, explained = {}, {}
-  for name, moved in (("before", second), ("after", np.stack([permuted(v) for v in second]))):
+  for name, moved in (("before", second), ("after", permuted)):
     found = analysis.pca(np.concatenate([first, moved]))
     paths[name] = found.coordinates.reshape(2, len(first), 2)
     explained[name] = found.explained

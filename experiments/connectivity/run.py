@@ -77,10 +77,8 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     return training.train_images(monitor, name, task, images, own, initial_params=start)
 
   one, other = (train(name, config.num_epochs, rng.streams(keys, name)) for name in ("a", "b"))
-  found = [
-    alignment.match_weights(pytrees.member(one.params, m), pytrees.member(other.params, m))
-    for m in range(config.num_runs)
-  ]
+  pair = jax.device_get((one.params, other.params))
+  found = [alignment.match_weights(*pytrees.member(pair, m)) for m in range(config.num_runs)]
   aligned = analysis.surface.stack(*(each.params for each in found))
   control = train_curves(
     monitor, model, optimizer, images, one.params, other.params, rng.streams(keys, "curve"),
@@ -101,9 +99,11 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
 
   parted: dict[str, list[np.ndarray]] = {name: [] for name in CURVES}
   apart = []
-  unravel = jax.vmap(pytrees.ravel(pytrees.member(one.params, 0))[1])
+  unravel = pytrees.unravel_like(pytrees.member(pair[0], 0))
   for count in config.common_epochs:
-    start = unravel(jnp.asarray(one.snapshots[:, count - 1])) if count else one.initial_params
+    start = one.initial_params
+    if count:
+      start = analysis.surface.stack(*map(unravel, one.snapshots[:, count - 1]))
     children = [
       train(f"{name} after {count}", config.num_epochs - count,
             rng.streams(keys, f"{name} after {count}"), start).params

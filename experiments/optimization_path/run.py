@@ -110,7 +110,7 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
   assert snapshots is not None  # Config sees to it
   epochs, steps = snapshot_times(config, len(images.train_labels))
 
-  sizes = [pytrees.size(pytrees.member(layer, 0)) for layer in trained.params.values()]
+  sizes = [pytrees.size(layer) // config.num_runs for layer in trained.params.values()]
   borders = np.cumsum([0, *sizes])  # the vector holds layer after layer
   num_runs, num_parameters = start.shape
   choice = jax.random.choice(
