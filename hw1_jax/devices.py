@@ -108,10 +108,11 @@ def map_members(
 
 
 def jit_draws(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
-  """Returns jitted `function`, which draws or copies: the same bits, compiled in 0.6 of the time.
+  """Returns jitted `function`, which draws or copies, compiled in 0.3 to 0.6 of the time.
 
-  On CPU, where XLA's way to compile arithmetic well takes longer than such a program runs. Within
-  another jit, which compiles all in one way, it is `function`.
+  On CPU, where XLA's way to compile arithmetic well takes longer than such a program runs. What is
+  drawn or copied has the same bits; sums may differ in their last ones. Within another jit, which
+  compiles all in one way, it is `function`.
   """
   options = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 1}
   alone = jax.jit(function, compiler_options=options if jax.default_backend() == "cpu" else None)

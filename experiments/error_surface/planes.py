@@ -1,5 +1,6 @@
 """Measuring a network's loss on planes and along eigenvectors of its Hessian."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy
 
-from hw1_jax import analysis
+from hw1_jax import analysis, devices
 from hw1_jax.loops import Monitor
 
 from .networks import Measure, Network
@@ -107,3 +108,16 @@ def slices(
   for d in range(len(directions)):
     points[d, :, d] = steps / far
   return {key: np.asarray(values) for key, values in network.measure(corners, points).items()}
+
+
+@functools.cache
+def two_directions(normalization: str) -> Callable[[jax.Array, Any], Any]:
+  """Returns jitted `(key, params) -> leaves [2, ...]`: two independent random directions."""
+
+  def draw(key: jax.Array, params: Any) -> Any:
+    direction = functools.partial(
+      analysis.directions.random_direction, params=params, normalization=normalization
+    )
+    return jax.lax.map(lambda i: direction(jax.random.fold_in(key, i)), jnp.arange(2))
+
+  return devices.jit_draws(draw)

@@ -1,11 +1,9 @@
 """Settings, result, and the computation."""
 
 import dataclasses
-import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from hw1_jax import analysis, data, pytrees, rng
@@ -14,7 +12,7 @@ from hw1_jax.runs.settings import setting
 
 from .. import settings as shared
 from .networks import Network, fit_function, train_on_images
-from .planes import Grid, measure_plane, slices, top_eigenpairs
+from .planes import Grid, measure_plane, slices, top_eigenpairs, two_directions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -125,19 +123,10 @@ def choose_plane(
   key = rng.stream(jax.random.key(config.seed), f"{kind} directions")
   # Li et al.'s directions leave the biases out; the function's net lives by them.
   normalization = "filter" if kind == "images" else "neuron"
-  moves = jax.device_get(two_directions(key, solution, normalization))
+  moves = jax.device_get(two_directions(normalization)(key, solution))
   extent = config.extent * np.array([[-1.0, -1], [1, 1], [0, 0]])
   both = (pytrees.member(moves, i) for i in (0, 1))
   return analysis.directions.along(solution, *both), extent, 0.0
-
-
-@functools.partial(jax.jit, static_argnums=2)
-def two_directions(key: jax.Array, params: Any, normalization: str) -> Any:
-  """Returns two independent random directions, pytrees like `params`, leaves [2, ...]."""
-  direction = functools.partial(
-    analysis.directions.random_direction, params=params, normalization=normalization
-  )
-  return jax.lax.map(lambda i: direction(jax.random.fold_in(key, i)), jnp.arange(2))
 
 
 def store(result: dict[str, dict[str, np.ndarray]], key: str, grid: Grid) -> None:
