@@ -184,14 +184,18 @@ def test_the_gram_matrix_is_that_of_the_projected_jacobian(columns, slope):
 def test_held_units_stay_on_their_kinks_through_ill_conditioned_steps():
   # More examples than parameters: the multipliers grow as the damping falls, and rounding leaves
   # what is not small of a normal.
-  _, params, inputs, targets = sine_fit(seed=5, activation="leaky_relu")
-  found = search(params, inputs, targets, slope=0.01, tolerance=1e-14, max_iterations=60)
-  held = np.asarray(found.held)
-  units = np.flatnonzero(held >= 0)
-  inner = np.asarray(kinks.from_params(found.params).inner)[units]
-  z = np.sum(inner * np.asarray(kinks.extend(inputs))[held[units]], axis=1)
-  assert units.size > 0
-  assert np.abs(z).max() < 1e-14 * np.linalg.norm(inner, axis=1).max()
+  total = 0
+  for seed in (5, 6, 7, 8):  # where a search ends depends on the processor's rounding
+    _, params, inputs, targets = sine_fit(seed=seed, activation="leaky_relu")
+    found = search(params, inputs, targets, slope=0.01, tolerance=1e-14, max_iterations=60)
+    held = np.asarray(found.held)
+    units = np.flatnonzero(held >= 0)
+    inner = np.asarray(kinks.from_params(found.params).inner)[units]
+    z = np.sum(inner * np.asarray(kinks.extend(inputs))[held[units]], axis=1)
+    if units.size:
+      assert np.abs(z).max() < 1e-14 * np.linalg.norm(inner, axis=1).max()
+    total += units.size
+  assert total > 0
 
 
 def test_the_hessian_within_kinks_is_that_of_the_reduced_problem():
