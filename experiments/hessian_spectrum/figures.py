@@ -1,6 +1,5 @@
 """The figures."""
 
-import jax
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -25,7 +24,6 @@ def draw(config: Config, result: Result) -> dict[str, Figure]:
 def draw_density(result: Result) -> Figure:
   """Returns the densities of both matrices at the first and the last snapshot of run 1."""
   figure, axes = figures.canvas(2, width=5.4)
-  density = jax.jit(analysis.density)
   for ax, snapshot in zip(axes, (0, -1)):
     for i, (name, words) in enumerate((("hessian", "Hessian"), ("gauss_newton", "Gauss-Newton"))):
       top = float(result.spectra["hessian_top"][0, snapshot, 0])
@@ -33,7 +31,7 @@ def draw_density(result: Result) -> Figure:
       span = max(top - low, float(np.finfo(np.float32).tiny))  # a dead network's is 0
       grid = np.linspace(low - 0.05 * span, top + 0.05 * span, 600)
       found = quadratures(result, name, 0, snapshot)
-      mean, error = map(np.asarray, density(found, grid, WIDTH * span))
+      mean, error = map(np.asarray, analysis.density(found, grid, WIDTH * span))
       floor = 0.1 / float(result.num_parameters) / (WIDTH * span)
       ax.plot(grid, np.maximum(mean, floor), label=words, **figures.style(i))
       ax.fill_between(

@@ -74,6 +74,7 @@ def spectral_quadrature(
   return quadrature(tridiagonalize(operator, probes, num_steps))
 
 
+@jax.jit
 def density(nodes_weights: Quadrature, grid: jax.Array | np.ndarray, width: float) -> Estimate:
   """Returns the density at `grid` [G] convolved with a Gaussian of standard deviation `width`.
 
