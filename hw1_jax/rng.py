@@ -17,14 +17,19 @@ def stream(key: jax.Array, name: str) -> jax.Array:
 
 def member_keys(seed: int, num_members: int) -> jax.Array:
   """Returns one key a member, [M]: member m's key depends on `seed` and m, never on M."""
-  return _fold_in_all(jax.random.key(seed), np.arange(num_members, dtype=np.uint32))
+  return _fold_in_every(jax.random.key(seed), np.arange(num_members, dtype=np.uint32))
 
 
 def streams(keys: jax.Array, name: str) -> jax.Array:
   """Returns the stream `name` under each of `keys` [M]."""
-  return _streams(keys, np.uint32(zlib.crc32(name.encode())))
+  return fold_in_all(keys, zlib.crc32(name.encode()))
+
+
+def fold_in_all(keys: jax.Array, number: int) -> jax.Array:
+  """Returns each of `keys` [M] with the same number, below 2^32, folded in."""
+  return _fold_in_each(keys, np.uint32(number))
 
 
 # One program each: op by op they would be four, compiled one by one.
-_fold_in_all = jax.jit(jax.vmap(jax.random.fold_in, (None, 0)))
-_streams = jax.jit(jax.vmap(jax.random.fold_in, (0, None)))
+_fold_in_every = jax.jit(jax.vmap(jax.random.fold_in, (None, 0)))
+_fold_in_each = jax.jit(jax.vmap(jax.random.fold_in, (0, None)))

@@ -1,6 +1,7 @@
 """Models: the reports' networks as flax.linen modules, and how architectures are written."""
 
 from hw1_jax.models import convolution
+from hw1_jax.models.initial_values import init, init_members, uniform_fan_in
 from hw1_jax.models.networks import (
   ACTIVATIONS,
   CNN,
@@ -17,12 +18,9 @@ from hw1_jax.models.networks import (
   first_layer,
   has_micro_batches,
   in_micro_batches,
-  init,
-  init_members,
   parameter_shapes,
   ravelled,
   smallest_image,
-  uniform_fan_in,
   unravelled,
 )
 from hw1_jax.models.notation import (

@@ -12,8 +12,6 @@ Both start uniform in +-1/sqrt(fan_in), PyTorch's default for Linear and Conv2d.
 """
 
 import dataclasses
-import functools
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -23,6 +21,7 @@ from flax import linen as nn
 
 from hw1_jax import devices, pytrees
 from hw1_jax.models import convolution
+from hw1_jax.models.initial_values import init, init_members, uniform_fan_in
 
 Params = Any
 
@@ -33,17 +32,6 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
   "sigmoid": nn.sigmoid,
   "softplus": nn.softplus,
 }
-
-
-def uniform_fan_in(fan_in: int) -> Callable[..., jax.Array]:
-  """Returns an initializer: uniform in +-1/sqrt(fan_in), PyTorch's default for both leaves."""
-  bound = fan_in**-0.5
-
-  def initialize(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
-    # Drawn as a vector: the same bits, and XLA compiles its loop in a third of the time.
-    return jax.random.uniform(key, (math.prod(shape),), dtype, -bound, bound).reshape(shape)
-
-  return initialize
 
 
 class Dense(nn.Module):
@@ -210,30 +198,6 @@ def smallest_image(model: CNN) -> int:
   for layer in reversed(model.conv_layers):
     size = size * (2 if layer.pool else 1) + layer.kernel_size - 1
   return size
-
-
-def init(model: nn.Module, key: jax.Array, input_shape: Sequence[int]) -> Params:
-  """Returns fresh parameters, float32, for inputs of `input_shape` (with the example axis)."""
-  return _initializer(model, tuple(input_shape))(key)
-
-
-def init_members(model: nn.Module, keys: jax.Array, input_shape: Sequence[int]) -> Params:
-  """Returns fresh parameters of M members, leaves [M, ...], member m's drawn from keys[m]."""
-  return _members_initializer(model, tuple(input_shape))(keys)
-
-
-@functools.cache
-def _initializer(model: nn.Module, input_shape: tuple[int, ...]) -> Callable[[jax.Array], Params]:
-  # One program: op by op it would be 15 for a small MLP and 60 for a CNN, compiled one by one.
-  return jax.jit(lambda key: model.init(key, jnp.zeros(input_shape, jnp.float32))["params"])
-
-
-@functools.cache
-def _members_initializer(
-  model: nn.Module, input_shape: tuple[int, ...]
-) -> Callable[[jax.Array], Params]:
-  # One member after the other: XLA compiles that in three quarters of vmap's time.
-  return devices.jit_draws(lambda keys: jax.lax.map(_initializer(model, input_shape), keys))
 
 
 def apply(model: nn.Module, params: Params, x: jax.Array, **options: Any) -> jax.Array:

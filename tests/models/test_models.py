@@ -1,9 +1,12 @@
 """Architectures: exact parameter counts, initialization, forward passes by hand."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from hw1_jax import models, pytrees, rng
 
@@ -48,7 +51,7 @@ def test_image_mlps_have_the_reported_sizes(widths, count):
 @pytest.mark.parametrize("shape", [(7,), (3, 5), (4, 4, 3, 10)])
 def test_initial_values_are_jaxs_own_draws_of_that_shape(shape):
   key = jax.random.key(3)
-  drawn = jax.jit(models.networks.uniform_fan_in(16), static_argnums=1)(key, shape)
+  drawn = jax.jit(models.uniform_fan_in(16), static_argnums=1)(key, shape)
   expected = jax.random.uniform(key, shape, jnp.float32, -0.25, 0.25)
   np.testing.assert_array_equal(drawn, expected)
 
@@ -137,11 +140,82 @@ def test_parse_cnn_refuses(text):
     models.parse_cnn(text)
 
 
-@pytest.mark.parametrize("model", [models.MLP((30, 20, 10)), models.parse_cnn("2k3p-3k3/5d")])
-def test_members_start_as_each_would_alone(model):
-  """Their program is compiled with other options, for speed; the bits are the same."""
-  keys = rng.member_keys(4, 3)
-  together = models.init_members(model, keys, (1, 28, 28, 1))
-  for m in range(3):
-    alone = models.init(model, keys[m], (1, 28, 28, 1))
+def members_and_each_alone(model, keys, shape=(1, 28, 28, 1)):
+  """The bits of members drawn together are those of each alone; returns the first one's."""
+  together = models.init_members(model, keys, shape)
+  for m in range(len(keys)):
+    alone = models.init(model, keys[m], shape)
     jax.tree.map(np.testing.assert_array_equal, pytrees.member(together, m), alone)
+  return pytrees.member(together, 0)
+
+
+SHARED = (models.MLP((30, 20, 10)), models.MLP((1100, 10)), models.parse_cnn("2k3p-3k3/5d"))
+
+
+@pytest.mark.parametrize("model", SHARED)
+def test_members_start_as_each_would_alone(model):
+  """They are cut from longer vectors, by programs that all architectures share."""
+  members_and_each_alone(model, rng.member_keys(4, 3))
+
+
+class Another(nn.Module):
+  """Initial values that are not one uniform draw a leaf, or not one of JAX's default generator."""
+
+  kernel_init: Callable
+
+  @nn.compact
+  def __call__(self, x, *, train=False):
+    return x.reshape(len(x), -1) @ self.param("kernel", self.kernel_init, (784, 3))
+
+
+def halves(key, shape):
+  return 0.5 * jax.random.uniform(key, shape)
+
+
+def of_a_split_key(key, shape):
+  return jax.random.uniform(jax.random.split(key)[0], shape)
+
+
+def of_a_folded_key(key, shape):
+  return jax.random.uniform(jax.random.fold_in(key, 3), shape)
+
+
+def as_bfloat16(key, shape):
+  return jax.random.uniform(key, shape, jnp.bfloat16)
+
+
+@pytest.mark.parametrize(
+  "kernel_init",
+  [
+    *(nn.initializers.lecun_normal(), nn.initializers.ones),
+    *(halves, of_a_split_key, of_a_folded_key, as_bfloat16),
+  ],
+)
+def test_members_with_other_initial_values_start_as_each_would_alone(kernel_init):
+  members_and_each_alone(Another(kernel_init), rng.member_keys(4, 3))
+
+
+def test_members_start_as_each_would_alone_whatever_generator_jax_is_told_to_use():
+  """Only in JAX's default one is a short vector the start of a longer one from the same key."""
+  usual = members_and_each_alone(SHARED[0], rng.member_keys(4, 3))
+  with jax.threefry_partitionable(False):
+    older = members_and_each_alone(SHARED[0], rng.member_keys(4, 3))
+  other = members_and_each_alone(SHARED[0], jax.random.split(jax.random.key(4, impl="rbg"), 3))
+  for one in (older, other):
+    assert (one["dense_00"]["kernel"] != usual["dense_00"]["kernel"]).any()
+
+
+def test_another_architecture_needs_no_further_program_for_its_initial_values(caplog):
+  keys = rng.member_keys(4, 3)
+
+  def compiled(model):
+    caplog.clear()
+    with jax.log_compiles():
+      models.init_members(model, keys, (1, 28, 28, 1))
+    return [text for text in caplog.messages if "Finished XLA compilation" in text]
+
+  jax.clear_caches()
+  draws = [text for text in compiled(models.MLP((23, 9))) if "jit(draw)" in text]
+  assert len(draws) == 2  # short vectors and long ones
+  assert compiled(models.MLP((22, 17, 11))) == []
+  assert len(compiled(Another(nn.initializers.lecun_normal()))) > 0  # a program of its own
