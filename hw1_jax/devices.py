@@ -22,6 +22,7 @@ import scipy.linalg  # noqa: F401  JAX's LAPACK, loaded before its threads are c
 from jax.sharding import NamedSharding, PartitionSpec
 from threadpoolctl import ThreadpoolController
 
+from hw1_jax import pytrees
 from hw1_jax.errors import UserError
 
 PyTree = Any
@@ -92,7 +93,7 @@ def map_members(
     mesh, compute = on_devices(most if several else min(most, num_members))
     padding = -num_members % mesh.size  # the last member again; dropped below
     if padding:
-      stacked = jax.tree.map(lambda leaf: _pad(leaf, padding), stacked)
+      stacked = _pad(stacked, num_members, padding)
     if several:
       shared, stacked = (_on_all_processes(part, mesh) for part in (shared, stacked))
       # Devices exchange nothing while any of them computes: on CPU one that waits for another would
@@ -118,15 +119,21 @@ def jit_draws(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
   alone = jax.jit(function, compiler_options=options if jax.default_backend() == "cpu" else None)
 
   def run(*args: PyTree) -> PyTree:
-    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(args))
-    return (function if traced else alone)(*args)
+    return (function if _is_traced(args) else alone)(*args)
 
   return run
 
 
-def _pad(leaf: Any, padding: int) -> Any:
-  concatenate = jnp.concatenate if isinstance(leaf, jax.Array) else np.concatenate
-  return concatenate([leaf, *([leaf[-1:]] * padding)])
+def _is_traced(tree: PyTree) -> bool:
+  return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
+
+
+def _pad(tree: PyTree, num_members: int, padding: int) -> PyTree:
+  """Returns `tree` with the last member `padding` times more."""
+  rows = np.minimum(np.arange(num_members + padding), num_members - 1)
+  if _is_traced(tree):
+    return jax.tree.map(lambda leaf: leaf[rows], tree)
+  return pytrees.take(tree, rows)
 
 
 def _place(tree: PyTree, mesh: jax.sharding.Mesh, spec: PartitionSpec) -> PyTree:
@@ -136,14 +143,17 @@ def _place(tree: PyTree, mesh: jax.sharding.Mesh, spec: PartitionSpec) -> PyTree
   """
   sharding = NamedSharding(mesh, spec)
 
-  def on_host(leaf: Any) -> Any:
-    if not isinstance(leaf, jax.Array) or jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+  def movable(leaf: Any) -> Any:
+    if not isinstance(leaf, jax.Array) or isinstance(leaf, jax.core.Tracer):
       return leaf
-    if isinstance(leaf, jax.core.Tracer) or leaf.sharding.is_equivalent_to(sharding, leaf.ndim):
+    if leaf.sharding.is_equivalent_to(sharding, leaf.ndim):
       return leaf
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+      data = jax.device_put(np.asarray(jax.random.key_data(leaf)), sharding)
+      return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
     return np.asarray(leaf)
 
-  return jax.device_put(jax.tree.map(on_host, tree), sharding)
+  return jax.device_put(jax.tree.map(movable, tree), sharding)
 
 
 @functools.cache
@@ -245,7 +255,8 @@ def _on_all_processes(tree: PyTree, mesh: jax.sharding.Mesh) -> PyTree:
     if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
       return leaf
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-      return jax.random.wrap_key_data(spread(jax.random.key_data(leaf)))
+      data = spread(jax.random.key_data(leaf))
+      return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
     host = np.asarray(leaf)
     return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from hw1_jax import data, models, rng, training
+from hw1_jax import data, models, pytrees, rng, training
 from hw1_jax.loops import Monitor
 from hw1_jax.runs.settings import setting
 
@@ -66,9 +66,9 @@ def widened(params: Any, width: int) -> Any:
 def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
   """Returns all trainings."""
   keys = rng.member_keys(config.seed, config.num_runs)
-  labels = jax.vmap(
-    lambda key: data.corrupt_labels(key, images.train_labels, images.num_classes, config.noise)
-  )(rng.streams(keys, "labels"))
+  labels = data.corrupt_labels_each(
+    rng.streams(keys, "labels"), images.train_labels, images.num_classes, config.noise
+  )
   shape = (1, *images.train_images.shape[1:])
   networks = [models.MLP((width, images.num_classes)) for width in config.widths]
   starts = [
@@ -87,8 +87,8 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
   )
   sizes = len(config.widths), config.num_runs
   trained = training.train_images(
-    monitor, "widths", task, images, jax.numpy.tile(keys, sizes[0]),
-    train_labels=np.tile(np.asarray(labels), (sizes[0], 1)),
+    monitor, "widths", task, images, pytrees.take(keys, np.tile(np.arange(sizes[1]), sizes[0])),
+    train_labels=np.tile(labels, (sizes[0], 1)),
     initial_params=jax.tree.map(lambda *leaves: np.concatenate(leaves), *starts),
   )  # fmt: skip
   return Result(

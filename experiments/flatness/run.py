@@ -7,10 +7,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from hw1_jax import analysis, data, models, rng, training
+from hw1_jax import analysis, data, models, pytrees, rng, training
 from hw1_jax.loops import Monitor
 from hw1_jax.runs.settings import setting
 
@@ -65,33 +64,33 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
   keys = rng.member_keys(config.seed, config.num_runs)
   members = settings_of(config)
   repetition = np.array([run for _, _, run in members])
-  labels = jnp.stack(
-    [
-      data.corrupt_labels(
-        rng.stream(keys[run], "labels"), images.train_labels, images.num_classes, noise
-      )
-      for _, noise, run in members
-    ]
-  )
-  train_set = (jnp.asarray(images.train_images), labels)
+  own_keys = pytrees.take(keys, repetition)
+  drawn = {
+    noise: data.corrupt_labels_each(
+      rng.streams(keys, "labels"), images.train_labels, images.num_classes, noise
+    )
+    for noise in config.noises
+  }
+  labels = np.stack([drawn[noise][run] for _, noise, run in members])
+  train_set = jax.device_put((images.train_images, labels))
   test_set = (images.test_images, np.tile(images.test_labels, (len(members), 1)))
   shape = (1, *images.train_images.shape[1:])
   parts: list[dict[str, np.ndarray]] = []
   audit: dict[str, np.ndarray] = {}
   for width, depth in itertools.product(config.widths, config.depths):
     model = models.MLP((width,) * depth + (images.num_classes,), config.activation)
-    initial = models.init_members(model, rng.streams(keys, "init")[repetition], shape)
+    initial = models.init_members(model, rng.streams(own_keys, "init"), shape)
     measure, evaluate = map_measure(model), training.map_evaluate(model)
     for batch_size in config.batch_sizes:
       name = f"width {width}, depth {depth}, batch {batch_size}"
       trained = train_to(
         monitor, name, model, batch_size, train_set, np.array([m[0] for m in members]),
-        keys[repetition], initial, target=config.target_loss, max_epochs=config.max_epochs,
+        own_keys, initial, target=config.target_loss, max_epochs=config.max_epochs,
       )  # fmt: skip
 
       def measure_all(_: np.ndarray, params: Any = trained.params, measure: Any = measure,
                       initial: Any = initial) -> dict[str, np.ndarray]:  # fmt: skip
-        return with_bound(config, measure(*train_set, params, initial, keys[repetition]), images)
+        return with_bound(config, measure(*train_set, params, initial, own_keys), images)
 
       count = len(members)
       found = monitor.map(f"measures, {name}", measure_all, count, batch_size=count)

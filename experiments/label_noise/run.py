@@ -3,11 +3,9 @@
 import dataclasses
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from hw1_jax import data, models, rng, training
+from hw1_jax import data, models, pytrees, rng, training
 from hw1_jax.loops import Monitor
 from hw1_jax.runs.settings import setting
 
@@ -52,13 +50,9 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
   """Returns all trainings; run m starts from the same weights at every fraction."""
   keys = rng.member_keys(config.seed, config.num_runs)
   streams = rng.streams(keys, "labels")
-  labels = jnp.stack(
+  labels = np.stack(
     [
-      jax.vmap(
-        lambda key, fraction=fraction: data.corrupt_labels(
-          key, images.train_labels, images.num_classes, fraction
-        )
-      )(streams)
+      data.corrupt_labels_each(streams, images.train_labels, images.num_classes, fraction)
       for fraction in config.fractions
     ]
   )  # [F, M, N]
@@ -72,13 +66,13 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
   )
   sizes = len(config.fractions), config.num_runs
   trained = training.train_images(
-    monitor, "fractions", task, images, jnp.tile(keys, sizes[0]),
-    train_labels=np.asarray(labels).reshape(sizes[0] * sizes[1], -1),
+    monitor, "fractions", task, images, pytrees.take(keys, np.tile(np.arange(sizes[1]), sizes[0])),
+    train_labels=labels.reshape(sizes[0] * sizes[1], -1),
   )  # fmt: skip
   return Result(
     fractions=np.array(config.fractions),
     num_parameters=np.asarray(models.count_parameters(model, (1, *images.train_images.shape[1:]))),
     num_classes=np.asarray(images.num_classes),
-    wrong=np.mean(np.asarray(labels) != images.train_labels, axis=2),
+    wrong=np.mean(labels != images.train_labels, axis=2),
     **training.evaluation.exact_curves(trained.history, *sizes),
   )

@@ -9,11 +9,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
 
-from hw1_jax import analysis
+from hw1_jax import analysis, pytrees
 from hw1_jax.analysis import alignment
 
 BLOCK = 65536  # columns at a time, as in `analysis.pca`
@@ -66,7 +64,8 @@ def in_one_order(params: Any, start: np.ndarray, snapshots: np.ndarray) -> Align
       found = alignment.match_weights(trees[m], trees[n], spec)
       distance[m, n] = distance[n, m] = found.distance
       if m == 0:
-        order = np.asarray(ravel_pytree(alignment.permute(places, spec, found.permutations))[0])
+        permuted = alignment.permute(places, spec, found.permutations)
+        order = np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(permuted)])
         moved[n], begun[n] = snapshots[n][:, order], start[n][order]
   flat = moved.reshape(-1, moved.shape[2])
   plane = analysis.pca(flat)
@@ -77,8 +76,7 @@ def in_one_order(params: Any, start: np.ndarray, snapshots: np.ndarray) -> Align
 
 def _places(tree: Any) -> Any:
   """Returns the tree of each entry's place in the ravelled vector, int32."""
-  vector, unravel = ravel_pytree(jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.int32), tree))
-  return unravel(jnp.arange(len(vector), dtype=jnp.int32))
+  return pytrees.unravel_like(tree)(np.arange(pytrees.size(tree), dtype=np.int32))
 
 
 def starts_and_order(

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from hw1_jax import analysis, data, models, pytrees, rng, training
+from hw1_jax import analysis, data, devices, models, pytrees, rng, training
 from hw1_jax.loops import Monitor
 from hw1_jax.runs.settings import setting
 
@@ -113,11 +113,12 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
   sizes = [pytrees.size(layer) // config.num_runs for layer in trained.params.values()]
   borders = np.cumsum([0, *sizes])  # the vector holds layer after layer
   num_runs, num_parameters = start.shape
-  choice = jax.random.choice(
-    rng.stream(jax.random.key(config.seed), "followed weights"), num_parameters,
-    (min(NUM_WEIGHTS, num_parameters),), replace=False
-  )  # fmt: skip
-  index = np.sort(np.asarray(choice))
+  choose = devices.jit_draws(
+    lambda key: jax.random.choice(
+      key, num_parameters, (min(NUM_WEIGHTS, num_parameters),), replace=False
+    )
+  )
+  index = np.sort(choose(rng.stream(jax.random.key(config.seed), "followed weights")))
   flat = snapshots.reshape(-1, num_parameters)
   last = flat[:, borders[-2] + images.num_classes :]  # a layer's biases come first
   cuts = {"model": slice(0, None), "layer1": slice(0, borders[1]),

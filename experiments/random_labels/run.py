@@ -3,7 +3,6 @@
 import dataclasses
 from typing import NamedTuple
 
-import jax
 import numpy as np
 from flax import linen as nn
 
@@ -66,11 +65,9 @@ def make_model(config: Config, images: data.ImageData) -> nn.Module:
 def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
   """Returns all trainings, each on its own random labels."""
   keys = rng.member_keys(config.seed, config.num_runs)
-  labels = jax.vmap(
-    lambda key: data.corrupt_labels(
-      rng.stream(key, "labels"), images.train_labels, images.num_classes, config.fraction
-    )
-  )(keys)
+  labels = data.corrupt_labels_each(
+    rng.streams(keys, "labels"), images.train_labels, images.num_classes, config.fraction
+  )
   model = make_model(config, images)
   optimizer = config.make_optimizer(config.learning_rate, config.weight_decay)
   task = training.ImageTraining(
@@ -82,17 +79,15 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
     split_batches=config.split_batches,
     minibatch=MINIBATCH,
   )
-  trained = training.train_images(
-    monitor, "random labels", task, images, keys, train_labels=np.asarray(labels)
-  )
+  trained = training.train_images(monitor, "random labels", task, images, keys, train_labels=labels)
   evaluate = training.map_evaluate(model, task.loss)
   exact = evaluate(images.train_images, labels, trained.params)
   shape = (1, *images.train_images.shape[1:])
   return Result(
     num_parameters=np.asarray(models.count_parameters(model, shape)),
     num_classes=np.asarray(images.num_classes),
-    random_labels=np.asarray(labels, np.min_scalar_type(images.num_classes - 1)),
-    agreement=np.mean(np.asarray(labels) == images.train_labels, axis=1),
+    random_labels=labels.astype(np.min_scalar_type(images.num_classes - 1)),
+    agreement=np.mean(labels == images.train_labels, axis=1),
     exact_train_loss=np.asarray(exact["loss"]),
     exact_train_accuracy=np.asarray(exact["accuracy"]),
     **trained.history,

@@ -14,6 +14,7 @@ from hw1_jax.analysis import surface
 PyTree = Any
 
 
+@jax.jit
 def bezier_weights(t: jax.Array) -> jax.Array:
   """Returns the weights (1 - t)^2, 2 t (1 - t), t^2 of start, control and end, [..., 3]; sum 1.
 
@@ -24,6 +25,7 @@ def bezier_weights(t: jax.Array) -> jax.Array:
   return jnp.stack([(1 - t) ** 2, 2 * t * (1 - t), t**2], axis=-1)
 
 
+@jax.jit
 def bezier_coordinates(t: jax.Array) -> jax.Array:
   """Returns the curve's affine coordinates [..., 2] in the plane of (start, control, end).
 

@@ -12,7 +12,7 @@ from hw1_jax.data.images import (
   subset,
   title,
 )
-from hw1_jax.data.labels import corrupt_labels
+from hw1_jax.data.labels import corrupt_labels, corrupt_labels_each
 from hw1_jax.data.own import PATH
 from hw1_jax.data.targets import (
   OWN_TARGET,
@@ -37,6 +37,7 @@ __all__ = [
   "Target",
   "as_float",
   "corrupt_labels",
+  "corrupt_labels_each",
   "function_data",
   "load_images",
   "make_target",

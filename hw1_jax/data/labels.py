@@ -29,6 +29,18 @@ def corrupt_labels(key: jax.Array, labels: Any, num_classes: int, fraction: floa
   return _corrupter(num_classes)(key, labels, np.int32(round(fraction * num_examples)))
 
 
+def corrupt_labels_each(
+  keys: jax.Array, labels: Any, num_classes: int, fraction: float
+) -> np.ndarray:
+  """Returns int32 labels [M, N], `corrupt_labels` with each of `keys` [M], on the host.
+
+  One after the other: one program, however many there are and whatever the fraction.
+  """
+  labels = np.asarray(labels, np.int32)
+  drawn = [corrupt_labels(key, labels, num_classes, fraction) for key in rng.separate(keys)]
+  return np.stack(jax.device_get(drawn))
+
+
 @functools.cache
 def _corrupter(num_classes: int) -> Callable[..., jax.Array]:
   """Returns jitted `(key, labels [N], count) -> labels` of which `count` are drawn."""

@@ -78,17 +78,16 @@ class _Draw:
     """Returns the leaf of each member, [M, *shape]."""
     size = math.prod(self.shape)
     draw = _uniform_vector(max(SHORTEST, 1 << (size - 1).bit_length()))
-    leaf_keys = np.asarray(jax.random.key_data(rng.fold_in_all(keys, self.number)))
+    leaf_keys = rng.separate(rng.fold_in_all(keys, self.number))
     vectors = [np.asarray(draw(key, self.low, self.high))[:size] for key in leaf_keys]
     return jax.device_put(np.stack(vectors).reshape(-1, *self.shape))
 
 
 @functools.cache
-def _uniform_vector(length: int) -> Callable[[np.ndarray, float, float], jax.Array]:
-  """Returns (key data [2], low, high) -> uniform values [length], of which each start is one."""
+def _uniform_vector(length: int) -> Callable[[jax.Array, float, float], jax.Array]:
+  """Returns (key, low, high) -> uniform values [length]; its start is what a shorter one has."""
 
-  def draw(key_data: jax.Array, low: jax.Array, high: jax.Array) -> jax.Array:
-    key = jax.random.wrap_key_data(key_data, impl="threefry2x32")
+  def draw(key: jax.Array, low: jax.Array, high: jax.Array) -> jax.Array:
     return jax.random.uniform(key, (length,), jnp.float32, low, high)
 
   return devices.jit_draws(draw)

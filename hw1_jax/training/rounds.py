@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from hw1_jax import pytrees
 from hw1_jax.training.state import PyTree
 
 
@@ -28,7 +29,7 @@ def _are_all(rows: np.ndarray, tree: PyTree) -> bool:
 
 def take(tree: PyTree, rows: np.ndarray) -> PyTree:
   """Returns members `rows` [R] of leaves [M, ...]."""
-  return tree if _are_all(rows, tree) else jax.tree.map(lambda leaf: leaf[rows], tree)
+  return tree if _are_all(rows, tree) else pytrees.take(tree, rows)
 
 
 def put(tree: PyTree, rows: np.ndarray, new: PyTree) -> PyTree:

@@ -289,6 +289,10 @@ def test_corrupt_labels_maps_over_keys():
   together = jax.vmap(lambda key: data.corrupt_labels(key, labels, 10, 0.5))(keys)
   alone = [data.corrupt_labels(key, labels, 10, 0.5) for key in keys]
   np.testing.assert_array_equal(together, alone)
+  each = data.corrupt_labels_each(keys, labels, 10, 0.5)
+  np.testing.assert_array_equal(each, alone)
+  assert each.dtype == np.int32
+  assert (each[0] != each[1]).any()
 
 
 @pytest.mark.parametrize(

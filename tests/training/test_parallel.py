@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from threadpoolctl import ThreadpoolController, threadpool_info
 
-from hw1_jax import devices, models, rng
+from hw1_jax import devices, models, pytrees, rng
 from hw1_jax.training import full_batch, losses, optimizers
 
 
@@ -24,6 +24,35 @@ def test_members_come_back_in_order_also_when_devices_do_not_divide_them(num_mem
   found = devices.map_members(scaled_sum, num_shared=1, form=form)(jnp.arange(4.0), x, keys)
   np.testing.assert_array_equal(found["y"], 6 * x)
   np.testing.assert_array_equal(found["z"], jnp.stack([jax.random.normal(k, (2,)) for k in keys]))
+
+
+@pytest.mark.parametrize("generator", ["threefry2x32", "rbg"])
+def test_dividing_members_compiles_no_program_beside_the_function(generator, caplog):
+  """Not for the padding to whole devices either, nor for keys, whatever their generator."""
+  keys = jax.random.split(jax.random.key(0, impl=generator), 3)
+  expected = np.stack([jax.random.normal(key, (2,)) for key in keys])
+  x, shared = jnp.arange(9.0).reshape(3, 3), np.arange(4, dtype=np.float32)
+  jax.block_until_ready((x, keys))
+  with jax.log_compiles():
+    found = devices.map_members(scaled_sum, num_shared=1, form="loop")(shared, x, keys)
+  compiled = [text for text in caplog.messages if "Finished XLA compilation" in text]
+  assert ["share_of_device" in text for text in compiled] == [True]
+  np.testing.assert_array_equal(found["y"], 6 * x)
+  np.testing.assert_array_equal(found["z"], expected)
+
+
+@pytest.mark.parametrize("generator", ["threefry2x32", "rbg"])
+def test_keys_are_picked_and_separated_on_the_host(generator, caplog):
+  keys = jax.random.split(jax.random.key(0, impl=generator), 4)
+  expected = jax.random.key_data(keys[np.array([2, 0, 0])])
+  with jax.log_compiles():
+    picked = pytrees.take({"keys": keys, "x": np.arange(4)}, np.array([2, 0, 0]))
+    apart = rng.separate(picked["keys"])
+  assert not [text for text in caplog.messages if "Compiling" in text]
+  assert picked["x"].tolist() == [2, 0, 0]
+  for kept in (picked["keys"], jnp.stack(apart)):
+    assert jax.random.key_impl(kept) == jax.random.key_impl(keys)
+    np.testing.assert_array_equal(jax.random.key_data(kept), expected)
 
 
 def test_draws_are_the_same_alone_and_within_another_jit():
