@@ -38,8 +38,8 @@ def init_members(model: nn.Module, keys: jax.Array, input_shape: Sequence[int]) 
   """Returns fresh parameters of M members, leaves [M, ...], member m's drawn from keys[m].
 
   Where every leaf is uniform, as in this package's networks, it is cut from a longer vector: the
-  same bits as `init`'s, by programs that all architectures share. Compiling one for each takes
-  three times as long as all of it.
+  same bits as `init`'s, by programs that all architectures share. Seven of them with three members
+  took 2.2 s of processor time, and 10.3 with a program each.
   """
   draws = _draws(model, tuple(input_shape)) if _cuttable(keys) else None
   if draws is None:
@@ -79,8 +79,10 @@ class _Draw:
     size = math.prod(self.shape)
     draw = _uniform_vector(max(SHORTEST, 1 << (size - 1).bit_length()))
     leaf_keys = rng.separate(rng.fold_in_all(keys, self.number))
-    vectors = [np.asarray(draw(key, self.low, self.high))[:size] for key in leaf_keys]
-    return jax.device_put(np.stack(vectors).reshape(-1, *self.shape))
+    values = np.empty((len(leaf_keys), size), np.float32)
+    for m, key in enumerate(leaf_keys):
+      values[m] = np.asarray(draw(key, self.low, self.high))[:size]
+    return jax.device_put(values.reshape(-1, *self.shape))
 
 
 @functools.cache

@@ -53,7 +53,7 @@ def path(tmp_path_factory) -> Path:
   summary["captions"]["wide"] = long_word
   summary["numbers"][0] |= {"name": long_word, "note": long_word, "reported": long_word}
   summary["claims"][0] |= {"id": long_word, "text": long_word, "evidence": long_word}
-  summary["tables"]["wide"] = [{f"column_{i}": i / 7 for i in range(40)}] * 250
+  summary["tables"]["wide"] = [{f"column_{i}": i / 7 for i in range(40)}] * 40
   summary["tables"][long_word] = [{long_word: long_word}]
   folder = profile / "simulate_function"
   for name, value in files.items():
