@@ -22,7 +22,7 @@ import scipy.linalg  # noqa: F401  JAX's LAPACK, loaded before its threads are c
 from jax.sharding import NamedSharding, PartitionSpec
 from threadpoolctl import ThreadpoolController
 
-from hw1_jax import pytrees
+from hw1_jax import pytrees, rng
 from hw1_jax.errors import UserError
 
 PyTree = Any
@@ -150,7 +150,7 @@ def _place(tree: PyTree, mesh: jax.sharding.Mesh, spec: PartitionSpec) -> PyTree
       return leaf
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
       data = jax.device_put(np.asarray(jax.random.key_data(leaf)), sharding)
-      return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
+      return rng.as_keys(data, leaf)
     return np.asarray(leaf)
 
   return jax.device_put(jax.tree.map(movable, tree), sharding)
@@ -255,8 +255,7 @@ def _on_all_processes(tree: PyTree, mesh: jax.sharding.Mesh) -> PyTree:
     if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
       return leaf
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-      data = spread(jax.random.key_data(leaf))
-      return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
+      return rng.as_keys(spread(jax.random.key_data(leaf)), leaf)
     host = np.asarray(leaf)
     return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
 

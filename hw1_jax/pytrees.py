@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from hw1_jax import rng
+
 PyTree = Any
 
 
@@ -108,8 +110,7 @@ def take(tree: PyTree, rows: Any) -> PyTree:
   def of_leaf(leaf: Any) -> Any:
     if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
       return np.asarray(leaf)[rows]
-    data = np.asarray(jax.random.key_data(leaf))[rows]
-    return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
+    return rng.as_keys(np.asarray(jax.random.key_data(leaf))[rows], leaf)
 
   return jax.tree.map(of_leaf, tree)
 

@@ -1,6 +1,7 @@
 """Named random streams: independent keys derived from one seed, the same on every machine."""
 
 import zlib
+from typing import Any
 
 import jax
 import numpy as np
@@ -17,7 +18,7 @@ def stream(key: jax.Array, name: str) -> jax.Array:
 
 def member_keys(seed: int, num_members: int) -> jax.Array:
   """Returns one key a member, [M]: member m's key depends on `seed` and m, never on M."""
-  return _fold_in_every(jax.random.key(seed), np.arange(num_members, dtype=np.uint32))
+  return _fold_in_numbers(jax.random.key(seed), np.arange(num_members, dtype=np.uint32))
 
 
 def streams(keys: jax.Array, name: str) -> jax.Array:
@@ -27,16 +28,19 @@ def streams(keys: jax.Array, name: str) -> jax.Array:
 
 def fold_in_all(keys: jax.Array, number: int) -> jax.Array:
   """Returns each of `keys` [M] with the same number, below 2^32, folded in."""
-  return _fold_in_each(keys, np.uint32(number))
+  return _fold_in_keys(keys, np.uint32(number))
 
 
 def separate(keys: jax.Array) -> list[jax.Array]:
   """Returns the keys [M] one by one; by way of the host, where nothing has to be compiled."""
-  implementation = jax.random.key_impl(keys)
-  data = np.asarray(jax.random.key_data(keys))
-  return [jax.random.wrap_key_data(one, impl=implementation) for one in data]
+  return [as_keys(one, keys) for one in np.asarray(jax.random.key_data(keys))]
+
+
+def as_keys(data: Any, example: jax.Array) -> jax.Array:
+  """Returns what `jax.random.key_data` returned as keys again, of the generator of `example`."""
+  return jax.random.wrap_key_data(data, impl=jax.random.key_impl(example))
 
 
 # One program each: op by op they would be four, compiled one by one.
-_fold_in_every = jax.jit(jax.vmap(jax.random.fold_in, (None, 0)))
-_fold_in_each = jax.jit(jax.vmap(jax.random.fold_in, (0, None)))
+_fold_in_numbers = jax.jit(jax.vmap(jax.random.fold_in, (None, 0)))
+_fold_in_keys = jax.jit(jax.vmap(jax.random.fold_in, (0, None)))

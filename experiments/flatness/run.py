@@ -65,10 +65,9 @@ def run(config: Config, images: data.ImageData, monitor: Monitor) -> Result:
   members = settings_of(config)
   repetition = np.array([run for _, _, run in members])
   own_keys = pytrees.take(keys, repetition)
+  streams = rng.streams(keys, "labels")
   drawn = {
-    noise: data.corrupt_labels_each(
-      rng.streams(keys, "labels"), images.train_labels, images.num_classes, noise
-    )
+    noise: data.corrupt_labels_each(streams, images.train_labels, images.num_classes, noise)
     for noise in config.noises
   }
   labels = np.stack([drawn[noise][run] for _, noise, run in members])

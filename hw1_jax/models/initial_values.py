@@ -15,7 +15,7 @@ from jax.extend import core
 from hw1_jax import devices, rng
 
 Params = Any
-SHORTEST = 1 << 10  # what a bias is cut from; our choice: nothing to draw, and few programs
+SHORTEST = 1 << 10  # what a bias is cut from; our choice: drawn in no time, by one program
 
 
 def uniform_fan_in(fan_in: int) -> Callable[..., jax.Array]:

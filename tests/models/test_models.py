@@ -1,5 +1,6 @@
 """Architectures: exact parameter counts, initialization, forward passes by hand."""
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -145,7 +146,8 @@ def members_and_each_alone(model, keys, shape=(1, 28, 28, 1)):
   together = models.init_members(model, keys, shape)
   for m in range(len(keys)):
     alone = models.init(model, keys[m], shape)
-    jax.tree.map(np.testing.assert_array_equal, pytrees.member(together, m), alone)
+    equal = functools.partial(np.testing.assert_array_equal, strict=True)  # shapes and types, too
+    jax.tree.map(equal, pytrees.member(together, m), alone)
   return pytrees.member(together, 0)
 
 
